@@ -1,0 +1,225 @@
+"""What every cell has in common: its options, its wiring, its time constants, and how it is renumbered and rescaled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import OptionError, ShapeError, check_choice, check_range
+from ..wiring import Wiring
+
+Tau = float | Sequence[float] | Tensor | np.ndarray
+
+
+class Spec(NamedTuple):
+    """Describe one tensor (B, width) of a state; `low` and `high` hold at every step if they hold at the first."""
+
+    name: str
+    width: int
+    low: float
+    high: float
+
+
+class Cell(nn.Module):
+    """Advance a state by one time step; the parent of every cell.
+
+    A cell has no loop and no hidden state: `layers.Recurrent` runs it over time. A new cell sets `axes`, makes its
+    parameters, and defines `inputs`, `weights` and `step`; `testing.check_cell` tells whether it is one.
+
+    Parameters
+    ----------
+    features : int, at least 1
+        The width F of the input.
+    units : int, at least 1
+        The width H of the state.
+    tau : float, (float, float) or tensor (H,)
+        The time constants at the start, above 0, in the unit of dt: one for all, log-uniform between two, or each.
+    wiring : Wiring, optional
+        Which unit feels which unit and which feature, (to, from); the motor units are the output.
+    options
+        The cell's own options, kept for `config`.
+    """
+
+    kinds: ClassVar[dict[str, type[Cell]]] = {}  # every cell by its name, for `build`
+    axes: ClassVar[dict[str, str]] = {}  # parameter -> one letter an axis; H is renumbered by `permute`
+    continuous: ClassVar[bool] = True  # dt = 0 leaves the state unchanged
+
+    log_tau: nn.Parameter
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Cell.kinds[cls.__name__] = cls
+
+    def __init__(self, features: int, units: int, tau: Tau, wiring: Wiring | None = None, **options: Any) -> None:
+        super().__init__()
+        check_range("features", features, 1, whole=True)
+        check_range("units", units, 1, whole=True)
+        self.features, self.units, self.wiring, self.tau, self.options = features, units, wiring, tau, options
+        self.outputs = units if wiring is None else wiring.outputs
+        if wiring is not None:
+            if (wiring.units, wiring.features) != (units, features):
+                raise ShapeError(
+                    f"`wiring` must have {units} units and {features} features, as the cell; "
+                    f"got {wiring.units} units and {wiring.features} features."
+                )
+            self.register_buffer("live_h", _float(wiring.recurrent != 0), persistent=False)
+            self.register_buffer("live_x", _float(wiring.sensory != 0), persistent=False)
+        else:
+            self.live_h = self.live_x = None
+
+    def state_spec(self) -> tuple[Spec, ...]:
+        """Describe the state: one tensor `h` (B, H) and the bounds it never leaves."""
+        return (Spec("h", self.units, -1.0, 1.0),)
+
+    def initial(self, batch: int, like: Tensor | None = None) -> Tensor:
+        """Return the state before the first step, zeros (batch, H) of the dtype and device of `like` or the cell."""
+        like = next(self.parameters()) if like is None else like
+        return like.new_zeros(batch, self.units)
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Return all that depends on x (..., F) alone, for any number of steps at once, (..., U)."""
+        raise NotImplementedError
+
+    def weights(self) -> tuple[Any, ...]:
+        """Return the weights as the step needs them (masked, positive), made once for a whole sequence."""
+        raise NotImplementedError
+
+    def step(self, u: Tensor, h: Tensor, dt: Tensor, weights: tuple[Any, ...] | None = None) -> Tensor:
+        """Return the state after one step: u (B, U) from `inputs`, h (B, H), dt (B, 1)."""
+        raise NotImplementedError
+
+    def output(self, h: Tensor) -> Tensor:
+        """Return what the cell shows of its state, (B, outputs): the motor units, or all."""
+        return h if self.wiring is None else h[..., : self.outputs]
+
+    def taus(self) -> Tensor:
+        """Return the present base time constant of every unit, (H,), in the unit of dt."""
+        return self.log_tau.detach().exp()
+
+    @torch.no_grad()
+    def scale_time(self, c: float) -> None:
+        """Become, in place, the same network for a dt given in a unit c times finer (dt becomes c*dt)."""
+        check_range("c", c, 0, open_low=True)
+        self.log_tau += math.log(c)
+
+    @torch.no_grad()
+    def permute(self, order: Sequence[int] | Tensor) -> None:
+        """Renumber the units in place: the new unit i is the old unit `order[i]`."""
+        order = torch.as_tensor(order, device=next(self.parameters()).device)
+        if sorted(order.tolist()) != list(range(self.units)):
+            raise OptionError(f"`order` must hold each of 0 to {self.units - 1} once; got {order.tolist()}.")
+        if self.wiring is not None:
+            self.wiring = _renumbered(self.wiring, order.tolist())
+            self.live_h = self.live_h[order][:, order]
+            self.live_x = self.live_x[order]
+        renumber(self, self.axes, order)
+
+    def config(self) -> dict[str, Any]:
+        """Return everything `cells.build` needs, as plain JSON values; the weights are in `state_dict`."""
+        tau = self.tau
+        if isinstance(tau, Tensor | np.ndarray):
+            tau = {"each": tau.tolist()}
+        elif isinstance(tau, Sequence):
+            tau = list(tau)
+        wiring = None if self.wiring is None else self.wiring.to_json()
+        sizes = {"kind": type(self).__name__, "features": self.features, "units": self.units}
+        return {**sizes, "tau": tau, "wiring": wiring, **self.options}
+
+    def extra_repr(self) -> str:
+        """Say the sizes and options when printed."""
+        shown = {"wiring": self.wiring.name} if self.wiring is not None else {}
+        return ", ".join([f"{self.features}, {self.units}", *(f"{k}={v!r}" for k, v in (self.options | shown).items())])
+
+
+def build(config: dict[str, Any]) -> Cell:
+    """Make a cell from what its `config` returned, with fresh weights.
+
+    Raises
+    ------
+    OptionError
+        If no cell of that kind is known.
+
+    Examples
+    --------
+    >>> from liquidtorch import cells
+    >>> cells.build(cells.Leaky(3, 8, method="euler").config())
+    Leaky(3, 8, method='euler')
+    """
+    options = dict(config)
+    kind = options.pop("kind", None)
+    check_choice("kind", kind, Cell.kinds)
+    if isinstance(options.get("tau"), dict):
+        options["tau"] = torch.tensor(options["tau"]["each"])
+    if options.get("wiring") is not None:
+        options["wiring"] = Wiring.from_json(options["wiring"])
+    return Cell.kinds[kind](options.pop("features"), options.pop("units"), **options)
+
+
+@torch.no_grad()
+def renumber(module: nn.Module, axes: dict[str, str], order: Sequence[int] | Tensor) -> None:
+    """Renumber, in place, every axis of every parameter that `axes` spells H."""
+    for name, letters in axes.items():
+        parameter = getattr(module, name)
+        for axis, letter in enumerate(letters):
+            if letter == "H":
+                parameter.copy_(parameter.index_select(axis, torch.as_tensor(order, device=parameter.device)))
+
+
+def log_taus(tau: Tau, units: int) -> Tensor:
+    """Return log tau (H,) for one time constant, a range to draw from log-uniformly, or one for each unit."""
+    if isinstance(tau, Tensor | np.ndarray):
+        each = torch.as_tensor(tau).detach().to(torch.get_default_dtype(), copy=True)
+        if each.shape != (units,):
+            raise ShapeError(f"`tau` must be a number, a pair or a tensor ({units},); got a tensor {tuple(each.shape)}.")
+        if not bool(((each > 0) & each.isfinite()).all()):
+            worst = int((~((each > 0) & each.isfinite())).nonzero()[0])
+            raise OptionError(f"`tau` must be above 0 and finite; got {each[worst].item():g} (unit {worst}).")
+        return each.log()
+    low, high = tau if isinstance(tau, Sequence) and len(tau) == 2 else (tau, tau)
+    check_range("tau", low, 0, open_low=True)
+    check_range("tau", high, low)
+    return math.log(low) + torch.rand(units) * (math.log(high) - math.log(low))
+
+
+def fan_in_uniform(shape: tuple[int, ...], live: Tensor | None = None) -> nn.Parameter:
+    """Return weights (..., to, from), uniform within 1/sqrt(the sources that unit has)."""
+    sources = torch.full((shape[-2],), float(shape[-1])) if live is None else live.sum(-1).clamp(min=1)
+    return nn.Parameter((2 * torch.rand(shape) - 1) / sources.sqrt().unsqueeze(-1))
+
+
+def masked(W: Tensor, live: Tensor | None) -> Tensor:
+    """Return W with exact zeros, and no gradient, where there is no synapse."""
+    return W if live is None else W * live
+
+
+def no_wiring(wiring: Wiring | None, kind: str) -> None:
+    """Refuse a wiring where no unit ever feels another."""
+    if wiring is not None:
+        raise OptionError(
+            f"`wiring` must be None for {kind}; got {wiring.name!r} (its units do not feel one another). "
+            "Use Liquid, Leaky, LTC or CfC with a wiring."
+        )
+
+
+def _float(found: np.ndarray) -> Tensor:
+    return torch.from_numpy(found.astype(np.float32)).to(torch.get_default_dtype())
+
+
+def _renumbered(wiring: Wiring, order: list[int]) -> Wiring:
+    moved = [i for i, j in enumerate(order) if wiring.roles[i] != wiring.roles[j]]
+    if moved:
+        i = moved[0]
+        raise OptionError(
+            f"`order` must keep every unit in its role; got {order[i]} at {i} "
+            f"({wiring.roles[order[i]]} in the place of {wiring.roles[i]})."
+        )
+    rows = np.array(order)
+    return Wiring(
+        wiring.recurrent[rows][:, rows], wiring.sensory[rows], outputs=wiring.outputs, roles=wiring.roles,
+        name=wiring.name,
+    )  # fmt: skip
