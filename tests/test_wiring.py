@@ -485,4 +485,7 @@ def test_weights_that_do_not_fit() -> None:
 
 
 def test_a_name_cannot_break_the_picture() -> None:
-    ET.fromstring(Wiring([[1]], [[1]], 1, name="<b> & co").draw())
+    root = ET.fromstring(Wiring([[1]], [[1]], 1, name="<b> & co").draw())
+    title = root.find(f"{SVG}title")
+    assert title is not None
+    assert title.text == "Wiring <b> & co: 1 features, 1 units, 2 synapses"
