@@ -118,7 +118,7 @@ class Identity(Encoder):
         if lengths is not None:
             inside = _inside(lengths, T)
             x, z = torch.where(inside, x, 0.0), torch.where(inside, z, 0.0)
-        if not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None:
+        if not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None:  # pyright: ignore
             _refuse_nan(x)
         return z, x, ()
 

@@ -68,7 +68,7 @@ class Linear(nn.Module):
 
 
 class MLP(Linear):
-    """Answer through one hidden layer: y = mean + scale * (W tanh(V x + c) + b).
+    """Answer linearly, and through one hidden layer beside: y = mean + scale * (W x + U tanh(V x + c) + b).
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class MLP(Linear):
     hidden : int, at least 1
         Width of the hidden layer.
     mean, scale : (outputs,) floats, `scale` above 0; default 0 and 1
-        As for `Linear`.
+        As for `Linear`. W, U and b start at 0, so the first answer is the mean.
 
     Examples
     --------
@@ -95,14 +95,15 @@ class MLP(Linear):
         scale: Numbers | None = None,
     ) -> None:
         check_range("hidden", hidden, 1, whole=True)
-        super().__init__(hidden, outputs, mean=mean, scale=scale)
-        check_range("features", features, 1, whole=True)
-        self.features, self.hidden = features, hidden
+        super().__init__(features, outputs, mean=mean, scale=scale)
+        self.hidden = hidden
         self.first = nn.Linear(features, hidden)
+        self.second = nn.Linear(hidden, outputs, bias=False)
+        nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return y (..., outputs) for x (..., features)."""
-        return super().forward(torch.tanh(self.first(x)))
+        return super().forward(x) + self.scale * self.second(torch.tanh(self.first(x)))
 
     def config(self) -> dict[str, Any]:
         """Return what `build` makes an equal readout from, as plain JSON, without the weights."""

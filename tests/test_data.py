@@ -22,6 +22,7 @@ ragged = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ragged)
 def test_series_give_back_the_arrays_they_were_made_of(blocks: list[np.ndarray]):
     seqs = from_arrays(blocks)
@@ -50,6 +51,7 @@ def test_equal_arrays_nested_lists_and_lists_of_arrays_are_one_thing():
     np.testing.assert_array_equal(from_arrays(x[..., 0]).values, x[..., :1].reshape(6, 1))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 12), st.integers(1, 12))
 def test_windows_are_those_of_a_plain_loop(lengths: list[int], length: int, stride: int):
     seqs = from_arrays([np.zeros(t) for t in lengths])
@@ -76,6 +78,7 @@ def test_windows_refuse_what_is_no_length():
         seqs.windows(1, 1.5)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(ragged, st.data())
 def test_take_and_slice_time_choose_the_rows_a_loop_would(blocks: list[np.ndarray], data: st.DataObject):
     seqs = from_arrays(blocks, [np.arange(len(b)) * 0.5 for b in blocks], target_kind="numeric")
@@ -118,7 +121,7 @@ def test_slices_outside_their_series_are_refused():
         seqs.take([])
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=20), st.integers(1, 3))
 def test_dt_is_what_numpy_says_of_the_time(gaps: list[float], n: int):
     time = np.cumsum([0.0, *gaps])
@@ -278,7 +281,7 @@ def test_the_card_counts_what_is_there():
     ]
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=50))
 def test_the_card_counts_every_dt_once(gaps: list[float]):
     dt = from_arrays(np.zeros((1, len(gaps) + 1)), dt=np.array([[1.0, *gaps]])).card()["dt"]

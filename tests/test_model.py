@@ -146,6 +146,8 @@ def test_a_seed_fixes_the_weights_and_nothing_else() -> None:
 def test_wirings_by_name_or_ready_made() -> None:
     net, _, _ = made(wiring="random:0.5")
     assert net.body.cell.wiring.name.startswith("random")
+    assert net.body.outputs == 6
+    assert made(wiring="auto_ncp:0.5")[0].body.outputs == 2
     described = net.describe()
     assert described["wiring"] == net.body.cell.wiring.to_json()
     assert described["synapses"] == net.body.cell.wiring.synapses + net.body.cell.wiring.sensory_synapses
@@ -283,7 +285,7 @@ def test_messages() -> None:
     with pytest.raises(DataError, match="`x0` must have a value somewhere in the training data; every row lacks it"):
         LiquidNetwork.for_data(empty, infer(empty)[0])
     parts = Identity([0.0], [1.0]), Recurrent(Liquid(1, 4))
-    with pytest.raises(ShapeError, match="`readout.features` must be 5 to fit the other parts; got 4"):
+    with pytest.raises(ShapeError, match=r"`readout.features` must be 5 to fit the other parts; got 4"):
         LiquidNetwork(*parts, Linear(4, 1), task=Task("regress", ("y",)))
     with pytest.raises(OptionError, match="`columns` must name a column for each target of a forecast"):
         LiquidNetwork(*parts, Linear(5, 1), task=Task("forecast", ("y",)))

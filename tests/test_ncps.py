@@ -113,6 +113,7 @@ def test_ltc_without_leak(theirs: ModuleType) -> None:
         module.rnn_cell.gleak[:4] = 0.0
         module.rnn_cell.w[0] = 0.0
     check_same(module)
+    assert all(p.isfinite().all() for p in from_module(module).parameters())  # though 0 has no softplus behind it
 
 
 def test_ltc_keeps_the_wiring(theirs: ModuleType) -> None:
@@ -195,6 +196,8 @@ def test_cells_alone(theirs: ModuleType) -> None:
     y, after = ltc(x, h, 0.7)
     mine, state = _step(ltc, x, h)
     torch.testing.assert_close((mine, state), (y, after), rtol=0, atol=1e-11)
+    network = from_state_dict(ltc.state_dict())  # ncps' default differs between the cell and the layer
+    torch.testing.assert_close(network.body(x[:, None], h, dt=0.7)[1], after, rtol=0, atol=1e-11)
     for module in (theirs.CfCCell(F, 12), theirs.CfCCell(F, 12, backbone_layers=0)):
         y, after = stirred(module)(x, h, 0.7)
         mine, state = _step(module, x, h)

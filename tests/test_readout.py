@@ -50,5 +50,7 @@ def test_messages() -> None:
         readout.Linear(3, 1, scale=[0.0])
     with pytest.raises(ShapeError, match=r"`mean` must have the shape \(outputs=2\); got \(1,\)"):
         readout.Linear(3, 2, mean=[0.0])
-    with pytest.raises(OptionError, match=r"`kind` must be one of 'Linear', 'MLP'; got 'linaer'. Did you mean 'Linear'"):
+    with pytest.raises(
+        OptionError, match=r"`kind` must be one of 'Linear', 'MLP'; got 'linaer'. Did you mean 'Linear'"
+    ):
         readout.build({"kind": "linaer"})

@@ -208,6 +208,11 @@ def test_a_forecast_stands_beside_its_row(runs: dict[str, tuple[dict[str, Any], 
     (seen,) = lines(out, "examples")
     panel = seen["series"][0]
     assert panel["low"] is not None
+    mine = truth.filter(pl.col("id") == int(panel["name"].split(",")[0]))
+    assert panel["target"] == "x"
+    np.testing.assert_allclose(panel["time"], mine["t"].to_numpy()[2:], rtol=1e-5)
+    known = mine["x"].to_list()[2:]
+    assert panel["truth"] == [None if v is None else pytest.approx(v, rel=1e-5) for v in known]
     assert len(panel["truth"]) == len(panel["time"]) == len(panel["high"]) == 13
 
 

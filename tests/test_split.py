@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquidtorch.data import Split, from_arrays, split
@@ -27,6 +27,7 @@ def assert_no_leak(seqs, found: Split) -> None:
 fractions = st.tuples(st.sampled_from([0, 0.1, 0.25]), st.sampled_from([0, 0.2, 0.4]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(3, 40), min_size=1, max_size=15), fractions, st.integers(0, 99))
 def test_every_row_is_in_exactly_one_part(lengths: list[int], share: tuple[float, float], seed: int):
     lengths[0] = 40
@@ -39,6 +40,7 @@ def test_every_row_is_in_exactly_one_part(lengths: list[int], share: tuple[float
         assert len(set.union(*owners)) == sum(map(len, owners)) == len(lengths)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(10, 60), min_size=1, max_size=6))
 def test_blocks_of_time_are_whole_and_in_order(lengths: list[int]):
     seqs = from_arrays([np.zeros(t) for t in lengths])
@@ -63,6 +65,7 @@ def test_windows_are_cut_after_the_split():
     assert max(seen[0]) < min(seen[1]) < max(seen[1]) < min(seen[2])
 
 
+@settings(deadline=None)
 @given(st.integers(10, 60), st.integers(0, 50))
 def test_the_sizes_are_those_asked_for(n: int, seed: int):
     found = split(from_arrays(np.zeros((n, 2))), valid=0.15, test=0.2, seed=seed)
@@ -71,6 +74,7 @@ def test_the_sizes_are_those_asked_for(n: int, seed: int):
     assert len(found.valid) == max(round(0.15 * n), 1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(4, 40), min_size=2, max_size=5), st.integers(0, 50))
 def test_classes_keep_their_proportion(sizes: list[int], seed: int):
     labels = np.repeat([f"c{k}" for k in range(len(sizes))], sizes)

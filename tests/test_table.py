@@ -221,6 +221,9 @@ def test_like_reads_another_table_the_same_way():
         from_table(new.drop("x"), like=schema)
     with pytest.raises(OptionError, match="`series` must be 'id', as in the training data; got 'k'"):
         from_table(new, like=schema, series="k")
+    for other in ({"forecast": True}, {"target_kind": "numeric"}):
+        with pytest.raises(OptionError, match="`forecast` and `target_kind` must be those of the training data"):
+            from_table(new, like=schema, **other)
     with pytest.raises(OptionError, match="`features` must be None when `like` is given"):
         from_table(new, like=schema, features=["x"])
     with pytest.raises(OptionError, match=r"`target` must be \['y'\], what the model has learned; got \['x'\]"):

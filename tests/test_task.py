@@ -103,6 +103,7 @@ def test_check_refuses_what_cannot_be_learned():
     same = from_arrays(X, ["a"] * 4)
     with pytest.raises(DataError, match="`y` must have at least two classes to learn; got only 'a'"):
         infer(same)[0].check(same)
+    infer(same)[0].check(same, learn=False)
     short = from_arrays([[1.0, 2.0, 3.0], [1.0, 2.0]], forecast=True)
     with pytest.raises(DataError, match=r"got 2 and series 1 of 2 rows \(1 such series\). Use a smaller horizon"):
         infer(short, horizon=2)[0].check(short)
@@ -117,7 +118,7 @@ def test_check_refuses_what_cannot_be_learned():
         infer(gone, horizon=1)[0].check(gone)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 5), st.integers(1, 60))
 def test_class_scores_are_those_of_scikit_learn(seed: int, count: int, rows: int):
     rng = np.random.default_rng(seed)
@@ -141,7 +142,7 @@ def test_class_scores_are_those_of_scikit_learn(seed: int, count: int, rows: int
         assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(t, p), rel=1e-12)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(2, 60))
 def test_number_scores_are_those_of_scikit_learn(seed: int, outputs: int, rows: int):
     rng = np.random.default_rng(seed)
@@ -223,7 +224,7 @@ def test_a_truth_without_a_value_cannot_be_scored():
         score(TASKS[2], np.full((3, 1), np.nan), np.zeros((3, 1)))
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=5), st.integers(1, 10), st.integers(0, 99))
 def test_the_future_is_that_of_a_plain_loop(lengths: list[int], horizon: int, seed: int):
     rng = np.random.default_rng(seed)

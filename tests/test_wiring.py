@@ -119,11 +119,16 @@ def test_auto_ncp_is_that_of_ncps(
     assert ours.roles == tuple(theirs.get_type_of_neuron(i) for i in range(units))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_ncp_is_that_of_ncps(wirings: ModuleType, seed: int) -> None:
-    theirs = wirings.NCP(18, 5, 9, 1, 1, 7, 1, seed=seed)  # narrow fans leave units to be reached afterwards
+@pytest.mark.parametrize(
+    ("inter", "command", "motor", "seed"),
+    # narrow fans leave units to be reached afterwards; in the last case by as many synapses as ncps allows
+    [(18, 5, 9, 0), (18, 5, 9, 1), (18, 5, 9, 2), (12, 5, 2, 2), (12, 5, 2, 5), (20, 3, 2, 1614)],
+)
+def test_ncp_is_that_of_ncps(wirings: ModuleType, inter: int, command: int, motor: int, seed: int) -> None:
+    theirs = wirings.NCP(inter, command, motor, 1, 1, 7, 1, seed=seed)
     theirs.build(4)
-    ours = ncp(18, 5, 9, 4, sensory_fanout=1, inter_fanout=1, recurrent_command=7, motor_fanin=1, seed=seed)
+    fans = {"sensory_fanout": 1, "inter_fanout": 1, "recurrent_command": 7, "motor_fanin": 1}
+    ours = ncp(inter, command, motor, 4, **fans, seed=seed)
     np.testing.assert_array_equal(ours.recurrent, theirs.adjacency_matrix.T)
     np.testing.assert_array_equal(ours.sensory, theirs.sensory_adjacency_matrix.T)
 

@@ -125,8 +125,7 @@ def _of_numbers(
     train, valid, test = steps
     asked = len(parts[2]) if task.level == "series" else parts[2].rows
     shape = (asked, len(task.targets)) if task.kind != "forecast" else (asked, task.horizon, len(task.targets))
-    known = [np.zeros_like(t) for t in truths]
-    base = np.zeros(shape)
+    known, base = [np.zeros_like(t) for t in truths], np.zeros(shape)
     if task.kind == "forecast":
         *known, base = (last_value(task, part.filled[:, columns]) for part in steps)
         yield "last value", Prediction(base), 0, ""

@@ -47,9 +47,12 @@ class Cell(nn.Module):
 
     kinds: ClassVar[dict[str, type[Cell]]] = {}  # every cell by its name, for `build`
     axes: ClassVar[dict[str, str]] = {}  # parameter -> one letter an axis; H is renumbered by `permute`
-    continuous: ClassVar[bool] = True  # dt = 0 leaves the state unchanged
+    continuous: bool = True  # dt = 0 leaves the state unchanged
+    stable: bool = True  # the bounds of `state_spec` hold for every dt; else while dt <= tau
 
     log_tau: nn.Parameter
+    live_h: Tensor | None
+    live_x: Tensor | None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

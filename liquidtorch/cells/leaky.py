@@ -67,6 +67,7 @@ class Leaky(Cell):
         super().__init__(features, units, tau, wiring, method=method)
         check_choice("method", method, ("exact", "euler"))
         self.method = method
+        self.stable = method == "exact"
         self.W_x = fan_in_uniform((units, features), self.live_x)
         self.W_h = fan_in_uniform((units, units), self.live_h)
         self.b = nn.Parameter(torch.zeros(units))

@@ -86,7 +86,10 @@ def from_table(
         series, time, unit, level = _learned_keys(like, series=series, time=time, unit=unit, level=level)
         learned = tuple(Feature.from_json(f) for f in like["features"])
         known = {f["name"]: Feature.from_json(f) for f in like["targets"]}
-        forecast = bool(known) and set(known) <= {f.name for f in learned}
+        foretold = bool(known) and set(known) <= {f.name for f in learned}
+        if (forecast and not foretold) or any(target_kind not in (None, f.kind) for f in known.values()):
+            raise OptionError("`forecast` and `target_kind` must be those of the training data; got others.")
+        forecast = foretold
     for name in (series, time):
         if name is not None:
             _must_be_there(name, frame)

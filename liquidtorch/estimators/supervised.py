@@ -277,6 +277,6 @@ def _numbers(series: Pieces, y: Any) -> np.ndarray:
 
 
 def _asked(series: Pieces, numbers: np.ndarray, dt: Any) -> tuple[Sequences, Task]:
-    target = numbers.reshape(len(numbers), -1)
+    target = numbers.reshape(len(numbers), -1).copy()  # the caller may change or lock theirs
     names = tuple(f"y{j}" for j in range(target.shape[1])) if target.shape[1] > 1 else ("y",)
     return _series_with(series, dt, tuple(Feature(name) for name in names), target), Task("regress", names)

@@ -126,6 +126,7 @@ class Stack(_Several):
         self.features, self.outputs = layers[0].features, layers[-1].outputs
         self.causal = all(layer.causal for layer in layers)
         self.continuous = all(layer.continuous for layer in layers)
+        self.stable = all(layer.stable for layer in layers)
         self.prefixes = tuple(f"l{i}" for i in range(len(layers)))
         self._publish()
 
@@ -203,6 +204,7 @@ class Bidirectional(_Several):
         self.ahead, self.back = ahead, back
         self.features, self.outputs = ahead.features, ahead.outputs + back.outputs
         self.continuous = ahead.continuous and back.continuous
+        self.stable = ahead.stable and back.stable
         self._publish()
 
     def _parts(self) -> list[Layer]:

@@ -28,6 +28,7 @@ class Layer(nn.Module):
     kinds: ClassVar[dict[str, type[Layer]]] = {}  # every layer by its name, for `build`
     causal: bool = True  # y at a step does not depend on later steps, so a sequence may be cut anywhere
     continuous: bool = True  # dt = 0 leaves the state unchanged
+    stable: bool = True  # the bounds of `state_spec` hold for every dt; else while dt <= tau
 
     features: int
     outputs: int
@@ -103,6 +104,8 @@ class Layer(nn.Module):
         like = next(self.parameters())
         _check_x(x, like, self.features)
         batch, steps = x.shape[:2]
+        if steps == 0:
+            raise ShapeError(f"`x` must have at least one step; got {tuple(x.shape)}.")
         dt = _dt_grid(dt, batch, steps, like)
         if lengths is not None:
             lengths = torch.as_tensor(lengths, device=x.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -57,7 +58,8 @@ class Recurrent(Layer):
         if not isinstance(cell, Cell):
             raise OptionError(f"`cell` must be a Cell; got {type(cell).__name__}.")
         self.cell = cell
-        self.features, self.outputs, self.continuous = cell.features, cell.outputs, cell.continuous
+        self.features, self.outputs = cell.features, cell.outputs
+        self.continuous, self.stable = cell.continuous, cell.stable
         self._publish()
 
     def state_spec(self) -> tuple[Spec, ...]:
@@ -129,13 +131,10 @@ class Recurrent(Layer):
         return y if live is None else y.masked_fill(~live.unsqueeze(-1), 0), self._state(tensors)
 
 
-def _tracing():
-    return torch.compiler.is_compiling()
-
-
 def _over(advance: Any, h: tuple[Tensor, ...], over_time: dict[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor]:
     """Advance h through all steps: a Python loop, or, while tracing, one operator that leaves T open."""
-    if _tracing():
+    if torch.compiler.is_compiling():
+        _let_scan_count()
 
         def step(old: tuple[Tensor, ...], now: dict[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor]:
             h, y = advance(old, now)
@@ -149,6 +148,15 @@ def _over(advance: Any, h: tuple[Tensor, ...], over_time: dict[str, Tensor]) -> 
         h, y = advance(h, dict(zip(over_time, now, strict=True)))
         outputs.append(y)
     return h, torch.stack(outputs, dim=1)
+
+
+@torch._dynamo.assume_constant_result
+def _let_scan_count() -> None:
+    """While tracing, let Inductor read its loop counter: outside `fullgraph=True` it may not, and scan fails."""
+    context = torch._guards.TracingContext.try_get()
+    shapes = None if context is None or context.fake_mode is None else context.fake_mode.shape_env
+    if shapes is not None:
+        shapes.settings = dataclasses.replace(shapes.settings, allow_scalar_outputs=True)
 
 
 class MixedMemory(Recurrent):

@@ -71,14 +71,14 @@ def encoder_for(train: Sequences, gaps: int = 0) -> MissingAware:
     """Return the encoder of the training data: its columns, scales, and which of them have missing values."""
     values = inputs(train, gaps)
     found = scaling(values)
-    missing = np.isnan(values).any(axis=0)
+    missing = np.asarray(np.isnan(values).any(axis=0))
     lost = np.isnan(values).all(axis=0)
     if lost.any():
         name = train.features[int(lost.argmax())].name
         raise DataError(f"`{name}` must have a value somewhere in the training data; every row lacks it. Leave it out.")
     features = [f.to_json() for f in train.features]
     features += [{"name": f"gap {h + 1}", "kind": "numeric", "vocabulary": []} for h in range(gaps)]
-    return MissingAware(features, found.mean, found.scale, [bool(m) for m in missing], median_dt=train.median_dt)
+    return MissingAware(features, found.mean, found.scale, missing.tolist(), median_dt=train.median_dt)
 
 
 def stack(body: str, features: int, units: int, layers: int, wiring: Wiring | None, tau: Any) -> Any:
@@ -97,4 +97,5 @@ def _wiring(spec: str | Wiring | None, units: int, features: int, task: Task, se
         raise OptionError(f"`wiring` must be None for a body of several layers; got layers={layers}. Use one layer.")
     if isinstance(spec, Wiring):
         return spec
-    return make(spec, units, features, min(task.outputs, max(1, units // 3)), seed)
+    motors = min(task.outputs, max(1, units // 3)) if spec.startswith("auto_ncp") else units
+    return make(spec, units, features, motors, seed)

@@ -98,9 +98,9 @@ def answer_scaling(seqs: Sequences, task: Task) -> Scaling:
     if task.kind != "forecast":
         return scaling(seqs.target)
     change = ahead(seqs, task.horizon)[0] - last_seen(seqs, target_columns(seqs, task))[:, None, :]
-    point = scaling(change.reshape(len(change), -1))
     if np.isnan(change).all(axis=0).any():
         raise DataError("`target` must be seen twice in some series, to learn its change; it never is.")
+    point = scaling(change.reshape(len(change), -1))
     means = [point.mean.reshape(change.shape[1:])]
     means += [np.nanquantile(change, q, axis=0) for q in task.quantiles]
     scale = np.repeat(point.scale, len(means))

@@ -119,7 +119,7 @@ class LiquidNetwork(layers.Layer):
         layers: int = 1,
         wiring: str | Wiring | None = None,
         tau: str | float | tuple[float, float] = "auto",
-        readout: str = "linear",
+        readout: str = "mlp",
         skip: bool = True,
         pool: str | None = None,
         seed: int = 0,
@@ -142,7 +142,7 @@ class LiquidNetwork(layers.Layer):
             Time constants at the start, in `train.unit`; "auto": from the 5 % quantile of dt to the span of the
             median series.
         readout : "linear" or "mlp"
-            What follows the body.
+            What follows the body: a linear answer, or that and one hidden layer beside it.
         skip : bool
             Whether the readout also sees the encoder's channels.
         pool : "last", "mean" or None

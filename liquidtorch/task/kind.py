@@ -96,15 +96,15 @@ class Task:
             return bool(np.isnan(b) and not np.isnan(a))
         return a > b if self.metric == "accuracy" else a < b
 
-    def check(self, seqs: Sequences) -> None:
-        """Raise `DataError` where these sequences cannot be trained on or scored for this task."""
+    def check(self, seqs: Sequences, *, learn: bool = True) -> None:
+        """Raise `DataError` where these sequences cannot be trained on for this task; `learn=False`: or scored."""
         if seqs.target is None:
             raise DataError(f"`target` must be in the data; the column {self.targets[0]!r} is missing.")
         if seqs.level != self.level:
             raise DataError(f"`target` must belong to the {self.level} for {self.kind!r}; got the {seqs.level}.")
         for j, name in enumerate(self.targets):
             column = seqs.target[:, j]
-            if self.classifies and len(np.unique(column)) < 2:
+            if learn and self.classifies and len(np.unique(column)) < 2:
                 value = self.classes[j][int(column[0])]
                 raise DataError(f"`{name}` must have at least two classes to learn; got only {value!r}.")
             if np.isnan(column).all():
