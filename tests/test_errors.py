@@ -72,7 +72,9 @@ def test_check_shape_binds_axes() -> None:
     sizes = check_shape("x", (2, 5, 3), ("batch", "time", "features"))
     assert sizes == {"batch": 2, "time": 5, "features": 3}
     assert check_shape("dt", (2, 5), ("batch", "time"), **sizes)["features"] == 3
-    with pytest.raises(ShapeError, match=r"^`dt` must have the shape \(batch=2, time=5\); got \(2, 4\) \(time is 4\)\.$"):
+    with pytest.raises(
+        ShapeError, match=r"^`dt` must have the shape \(batch=2, time=5\); got \(2, 4\) \(time is 4\)\.$"
+    ):
         check_shape("dt", (2, 4), ("batch", "time"), **sizes)
     with pytest.raises(ShapeError, match=r"got \(2,\) \(1 axes instead of 2\)\.$"):
         check_shape("dt", (2,), ("batch", "time"), **sizes)

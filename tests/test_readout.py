@@ -26,9 +26,15 @@ def test_the_first_answer_is_the_mean() -> None:
 def test_mlp_agrees_with_its_formula_and_learns() -> None:
     answer = readout.MLP(2, 1, hidden=7)
     x = torch.randn(5, 2)
-    torch.nn.init.normal_(answer.last.weight)
-    hidden = np.tanh(x.numpy() @ answer.first.weight.detach().numpy().T + answer.first.bias.detach().numpy())
-    np.testing.assert_allclose(answer(x).detach(), hidden @ answer.last.weight.detach().numpy().T, rtol=1e-4)
+    assert not answer(x).any()
+    for p in answer.parameters():
+        torch.nn.init.normal_(p)
+    W, b, V, c, U = (
+        p.detach().numpy()
+        for p in (answer.last.weight, answer.last.bias, answer.first.weight, answer.first.bias, answer.second.weight)
+    )
+    wanted = x.numpy() @ W.T + np.tanh(x.numpy() @ V.T + c) @ U.T + b
+    np.testing.assert_allclose(answer(x).detach(), wanted, rtol=1e-4, atol=1e-6)
     answer(x).sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in answer.parameters())
 

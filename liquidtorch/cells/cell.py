@@ -178,7 +178,9 @@ def log_taus(tau: Tau, units: int) -> Tensor:
     if isinstance(tau, Tensor | np.ndarray):
         each = torch.as_tensor(tau).detach().to(torch.get_default_dtype(), copy=True)
         if each.shape != (units,):
-            raise ShapeError(f"`tau` must be a number, a pair or a tensor ({units},); got a tensor {tuple(each.shape)}.")
+            raise ShapeError(
+                f"`tau` must be a number, a pair or a tensor ({units},); got a tensor {tuple(each.shape)}."
+            )
         if not bool(((each > 0) & each.isfinite()).all()):
             worst = int((~((each > 0) & each.isfinite())).nonzero()[0])
             raise OptionError(f"`tau` must be above 0 and finite; got {each[worst].item():g} (unit {worst}).")

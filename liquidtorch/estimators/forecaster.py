@@ -41,8 +41,8 @@ class LiquidForecaster(Learner):
         Time constants at the start, in the unit of `dt`; "auto" takes their range from the data.
     epochs : int, at least 1
         Most passes over the data.
-    batch : int, at least 1
-        Series, or windows of series, of a training step.
+    batch : int, at least 1, or None
+        Series, or windows of series, of a training step; None: as many as make 16 steps an epoch, 4 to 32.
     window : int, at least 2, or None
         Steps of the windows that series are cut into for training; None: windows of 64 steps where a series is
         longer than 128.
@@ -103,7 +103,7 @@ class LiquidForecaster(Learner):
         wiring: Any = None,
         tau: Any = "auto",
         epochs: int = 100,
-        batch: int = 32,
+        batch: int | None = None,
         window: int | None = None,
         lr: float = 0.01,
         patience: int = 10,

@@ -37,7 +37,7 @@ class Learner(BaseEstimator):
         wiring: Any = None,
         tau: Any = "auto",
         epochs: int = 100,
-        batch: int = 32,
+        batch: int | None = None,
         lr: float = 0.01,
         patience: int = 10,
         valid: float = 0.15,

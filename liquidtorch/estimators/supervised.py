@@ -35,8 +35,8 @@ class LiquidClassifier(ClassifierMixin, Learner):
         Time constants at the start, in the unit of `dt`; "auto" takes their range from the data.
     epochs : int, at least 1
         Most passes over the data.
-    batch : int, at least 1
-        Series of a training step.
+    batch : int, at least 1, or None
+        Series of a training step; None: as many as make 16 steps an epoch, at least 4 and at most 32.
     lr : float, above 0
         Highest learning rate.
     patience : int, at least 1
@@ -184,8 +184,8 @@ class LiquidRegressor(RegressorMixin, Learner):
         Time constants at the start, in the unit of `dt`; "auto" takes their range from the data.
     epochs : int, at least 1
         Most passes over the data.
-    batch : int, at least 1
-        Series of a training step.
+    batch : int, at least 1, or None
+        Series of a training step; None: as many as make 16 steps an epoch, at least 4 and at most 32.
     lr : float, above 0
         Highest learning rate.
     patience : int, at least 1

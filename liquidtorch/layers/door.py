@@ -121,7 +121,7 @@ class Layer(nn.Module):
     def _publish(self) -> None:
         """Make the NamedTuple of the state, where it has several tensors."""
         names = [spec.name for spec in self.state_spec()]
-        self.State = namedtuple("State", names) if len(names) > 1 else None  # noqa: PYI024
+        self.State = namedtuple("State", names) if len(names) > 1 else None
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "State"}  # a class made at run time cannot be pickled
@@ -185,8 +185,10 @@ def _padded(x: Any, lengths: Any) -> tuple[Tensor, Any, Callable[[Tensor], Any]]
         raise ShapeError(f"`x` must be a NestedTensor of layout torch.jagged; got {x.layout}.")
     offsets = x.offsets()
     lengths = offsets.diff()
-    return x.to_padded_tensor(0.0), lengths, lambda y: torch.nested.nested_tensor_from_jagged(
-        y[live_steps(lengths, y.shape[1])], offsets
+    return (
+        x.to_padded_tensor(0.0),
+        lengths,
+        lambda y: torch.nested.nested_tensor_from_jagged(y[live_steps(lengths, y.shape[1])], offsets),
     )
 
 

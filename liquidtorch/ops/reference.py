@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
+
 def rate(log_tau: Tensor) -> Tensor:
     """Return 1/tau = exp(-log_tau), finite whatever the gate says: at e**80 every step is complete already."""
     return torch.exp((-log_tau).clamp(max=80.0))

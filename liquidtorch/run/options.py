@@ -61,7 +61,7 @@ class Options:
         Fractions of the data for early stopping and for the scores, in (0, 0.5].
     epochs, patience : int
         Most passes over the data, and passes without improvement before stopping.
-    batch : int
+    batch : int or None
         Series or windows of one training step.
     window, tbptt : int or None
         Rows of a training window, and of backpropagation before the state is carried on; as in `train.Config`.
@@ -102,7 +102,7 @@ class Options:
     test_part: float = _option(0.2, "Fraction of the data for the scores.", "PART")
     epochs: int = _option(100, "Most passes over the data.", "N")
     patience: int = _option(15, "Passes without improvement before stopping.", "N")
-    batch: int = _option(32, "Series or windows of one training step.", "N")
+    batch: int | None = _option(None, "Series or windows of one training step; default as the data need.", "N")
     window: int | None = _option(None, "Rows of a training window; default whole series up to 128 rows, else 64.", "N")
     tbptt: int | None = _option(None, "Rows of backpropagation before the state is carried on; default all.", "N")
     lr: float = _option(5e-3, "Highest learning rate.", "RATE")

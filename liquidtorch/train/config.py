@@ -12,6 +12,7 @@ import torch
 from ..errors import OptionError, check_choice, check_range
 from ..task import Task
 
+STEPS = 16  # an epoch, where there is a choice: too few and small data is hardly learned in 100 epochs
 WHOLE, WINDOW = 128, 64  # rows: series up to WHOLE are learned whole, longer ones in windows of WINDOW
 
 
@@ -23,8 +24,8 @@ class Config:
     ----------
     epochs : int, at least 1
         Passes over the training data, if nothing stops it before.
-    batch : int, at least 1
-        Series or windows learned from at once.
+    batch : int, at least 1, or None
+        Series or windows learned from at once. None: as many as make 16 steps an epoch, at least 4 and at most 32.
     window : int, at least 2, or None
         Rows of the windows a long series is cut into, at a phase drawn anew each epoch; each starts from the initial
         state. None: series of up to 128 rows are learned whole, longer ones in windows of 64. Tasks about whole
@@ -64,7 +65,7 @@ class Config:
     """
 
     epochs: int = 100
-    batch: int = 32
+    batch: int | None = None
     window: int | None = None
     tbptt: int | None = None
     lr: float = 5e-3
@@ -78,10 +79,10 @@ class Config:
     bf16: bool | str = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "patience"):
+        for name in ("epochs", "patience"):
             check_range(name, getattr(self, name), 1, whole=True)
         check_range("seed", self.seed, 0, 2**31 - 1, whole=True)
-        for name, low in (("window", 2), ("tbptt", 1)):
+        for name, low in (("batch", 1), ("window", 2), ("tbptt", 1)):
             if getattr(self, name) is not None:
                 check_range(name, getattr(self, name), low, whole=True)
         check_range("lr", self.lr, 0, open_low=True)
@@ -97,6 +98,10 @@ class Config:
         if done < self.warmup:
             return self.lr * done / self.warmup
         return self.lr * 0.5 * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup)))
+
+    def size(self, pieces: int) -> int:
+        """Return the batch size for an epoch of so many series or windows."""
+        return self.batch or min(max(pieces // STEPS, 4), 32)
 
     def rows(self, task: Task, longest: int) -> int | None:
         """Return the rows of a window, or None for whole series."""

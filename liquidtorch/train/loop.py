@@ -27,6 +27,8 @@ from .losses import Loss
 from .nonfinite import NonFiniteError, diagnose
 from .show import epochs_shown
 
+ASKED = 128  # series validated at once
+
 
 def fit(
     network: nn.Module,
@@ -198,7 +200,7 @@ class Training:
         torch.manual_seed((config.seed * 1_000_003 + epoch) % 2**63)  # from the epoch alone: nothing to checkpoint
         rng = np.random.default_rng([config.seed, epoch])
         pieces = self.train.whole() if self.window is None else self.train.windows(self.window, rng)
-        batches = shuffled(pieces, config.batch, rng)
+        batches = shuffled(pieces, config.size(len(pieces.count)), rng)
         parts = [-(-int(pieces.count[b].max()) // (config.tbptt or len(self.train.x))) for b in batches]
         share = self._known() / sum(parts)
         sums = np.zeros(2)
@@ -273,7 +275,7 @@ class Training:
         """Return the loss and the score on the validation data; NaN without."""
         if self.valid is None:
             return math.nan, math.nan
-        y = answers(self.network, self.valid, self.task, 4 * self.config.batch, self.halves)
+        y = answers(self.network, self.valid, self.task, ASKED, self.halves)
         assert self.valid.truth is not None
         with torch.no_grad():
             total, count = self.loss(y, self.valid.truth)

@@ -27,8 +27,9 @@ class Loss(nn.Module):
     Examples
     --------
     >>> loss = Loss(Task("regress", ("y",)), np.array([2.0]))
-    >>> [part.item() for part in loss(torch.tensor([[1.0], [5.0]]), torch.tensor([[5.0], [float("nan")]]))]
-    [4.0, 1.0]
+    >>> total, count = loss(torch.tensor([[1.0], [5.0]]), torch.tensor([[5.0], [float("nan")]]))
+    >>> total.item(), int(count)
+    (4.0, 1)
     """
 
     scale: Tensor
