@@ -31,5 +31,10 @@ test: lint
 test-slow: $(VENV)/installed
 	$(BIN)/pytest -m slow
 
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/adding.py
+	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python benchmarks/readme.py
+
 clean:
 	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis

@@ -20,7 +20,7 @@ from ..train import Config, Prediction, fit, predict
 from .gru import GRU, matching_units
 from .linear import Logistic, Ridge
 from .simple import OneRule, last_value, majority, mean
-from .steps import LAGS, POINTS, Steps, encode, past, present, truth
+from .steps import LAGS, POINTS, Steps, by_gap, encode, past, present, truth
 
 __all__ = ["GRU", "Answer", "baselines", "matching_units", "truth"]
 
@@ -76,7 +76,8 @@ def baselines(
     -----
     Linear on lags sees the 4 steps before the present one as well; about a whole series, linear sees the mean and the
     last step, and linear on lags 16 steps spread evenly over it. Penalties are chosen on `valid`. Forecasts are of
-    the change since the last seen value, as the network's are; all are told how far ahead the asked rows lie.
+    the change since the last seen value, as the network's are; all are told how far ahead the
+    asked rows lie, and the linear ones have, as the network's readout, a slope over that gap for every coefficient.
     """
     begun = time.monotonic()
     timed = irregular(train)
@@ -122,7 +123,6 @@ def _of_numbers(
     truths: list[np.ndarray],
     columns: tuple[int, ...],
 ) -> Iterator[Found]:
-    train, valid, test = steps
     asked = len(parts[2]) if task.level == "series" else parts[2].rows
     shape = (asked, len(task.targets)) if task.kind != "forecast" else (asked, task.horizon, len(task.targets))
     known, base = [np.zeros_like(t) for t in truths], np.zeros(shape)
@@ -133,9 +133,16 @@ def _of_numbers(
         yield "mean", Prediction(mean(truths[0], asked)), len(task.targets), ""
     changes = [(t - k).reshape(len(t), -1) for t, k in zip(truths, known, strict=True)]
     for name, look, detail in _looks(task):
-        x, valid_x, test_x = (look(part, task.level) for part in (train, valid, test))
-        model = Ridge(x, changes[0], valid_x, changes[1])
-        yield name, Prediction(base + model.predict(test_x).reshape(shape)), model.parameters, detail
+        seen = [look(part, task.level) for part in steps]
+        apart = 1 if steps[0].longer is None else task.horizon  # each horizon has gaps of its own
+        found, count = [], 0
+        for h in range(apart):
+            x, valid_x, test_x = (by_gap(s, part, h) for s, part in zip(seen, steps, strict=True))
+            y, valid_y = (np.split(c, apart, axis=1)[h] for c in changes)
+            model = Ridge(x, y, valid_x, valid_y)
+            found.append(model.predict(test_x))
+            count += model.parameters
+        yield name, Prediction(base + np.hstack(found).reshape(shape)), count, detail
 
 
 def _gru(
@@ -144,11 +151,11 @@ def _gru(
     begun = time.monotonic()
     wanted = sum(p.numel() for p in network.parameters())
     encoder, own = copy.deepcopy(network.encoder), network.readout
-    units = matching_units(encoder.outputs, task.outputs, wanted, skip=network.skip)
+    units = matching_units(encoder.outputs, own.outputs, wanted, skip=network.skip)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         body = GRU(encoder.outputs, units, median_dt=train.median_dt)
-        readout = Linear(units + encoder.outputs * network.skip, task.outputs, mean=own.mean, scale=own.scale)
+        readout = Linear(units + encoder.outputs * network.skip, own.outputs, mean=own.mean, scale=own.scale)
     rival = LiquidNetwork(
         encoder, body, readout, task=task, columns=network.columns, ahead=network.ahead, skip=network.skip,
         pool=network.pool, schema=network.schema,

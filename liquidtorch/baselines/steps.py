@@ -23,6 +23,7 @@ class Steps(NamedTuple):
     channels: np.ndarray  # (rows, Z) scaled, gaps filled and marked, categories spread; and dt
     filled: np.ndarray  # (rows, F...) in the features' own units, gaps filled
     offsets: np.ndarray  # (N+1,)
+    longer: np.ndarray | None  # (rows, H) the gaps ahead over their means, less 1; None where they are not told
 
 
 def encode(network: LiquidNetwork, seqs: Sequences, *, timed: bool) -> Steps:
@@ -34,10 +35,11 @@ def encode(network: LiquidNetwork, seqs: Sequences, *, timed: bool) -> Steps:
     dt = torch.as_tensor(seqs.dt, dtype=encoder.mean.dtype)[None]
     with torch.no_grad():
         z, filled, _ = encoder.filled(x, dt=dt, reset=start)
+        longer = network.longer(filled)[0].double().numpy() - 1 if network.ahead else None
     columns = [z[0].double().numpy()]
     if timed:
         columns.append(np.log(seqs.dt / seqs.median_dt)[:, None])
-    return Steps(np.hstack(columns), filled[0].double().numpy(), seqs.offsets)
+    return Steps(np.hstack(columns), filled[0].double().numpy(), seqs.offsets, longer)
 
 
 def present(steps: Steps, level: str) -> np.ndarray:
@@ -48,6 +50,11 @@ def present(steps: Steps, level: str) -> np.ndarray:
     return np.hstack(
         [np.add.reduceat(steps.channels, steps.offsets[:-1]) / counts, steps.channels[steps.offsets[1:] - 1]]
     )
+
+
+def by_gap(columns: np.ndarray, steps: Steps, h: int) -> np.ndarray:
+    """Return the columns, and beside them, where gaps are told, their product with the gap to the step h ahead."""
+    return columns if steps.longer is None else np.hstack([columns, columns * steps.longer[:, h : h + 1]])
 
 
 def past(steps: Steps, level: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..errors import DataError, OptionError, check_choice, check_range
 from ..layers import Recurrent, Stack
 from ..task import Task
 from ..wiring import Wiring, make
-from .measure import answer_scaling, inputs, irregular, scaling, target_columns, tau_range
+from .measure import Scaling, answer_scaling, inputs, irregular, scaling, target_columns, tau_range
 
 BODIES = {"liquid": Liquid, "ltc": LTC, "cfc": CfC, "leaky": Leaky, "linear": Linear, "mobius": Mobius}
 
@@ -47,13 +47,15 @@ def network(
     columns = target_columns(train, task) if task.kind == "forecast" else ()
     gaps = task.horizon if task.kind == "forecast" and irregular(train) else 0
     answer = answer_scaling(train, task)
+    if gaps:  # beside each change its slope over the gap, which starts at 0
+        answer = Scaling(np.append(answer.mean, 0 * answer.mean), np.append(answer.scale, answer.scale))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = encoder_for(train, gaps)
         wired = _wiring(wiring, units, encoder.outputs, task, seed, layers)
         chosen = stack(body, encoder.outputs, units, layers, wired, tau)
         wide = chosen.outputs + encoder.outputs * skip
-        last = readouts.KINDS[readout](wide, task.outputs, mean=answer.mean, scale=answer.scale)
+        last = readouts.KINDS[readout](wide, len(answer.mean), mean=answer.mean, scale=answer.scale)
     return kind(
         encoder,
         chosen,

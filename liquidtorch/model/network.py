@@ -22,7 +22,8 @@ class LiquidNetwork(layers.Layer):
     """Answer at every step: y = readout([body(z), z]) with z = encoder(x).
 
     For a forecast y is the change since the value last seen, added to that value: before anything is learned the
-    answer is that nothing changes but by the usual amount.
+    answer is that nothing changes but by the usual amount. Where time is irregular the readout gives the change at the
+    mean gap and its slope: change + slope * (gap / mean gap - 1), since what moves moves further in a longer gap.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ class LiquidNetwork(layers.Layer):
         for name, got, wanted in (
             ("body.features", body.features, encoder.outputs),
             ("readout.features", readout.features, wide),
-            ("readout.outputs", readout.outputs, task.outputs),
+            ("readout.outputs", readout.outputs, task.outputs * (2 if ahead else 1)),
         ):
             if got != wanted:
                 raise ShapeError(f"`{name}` must be {wanted} to fit the other parts; got {got}.")
@@ -171,12 +172,20 @@ class LiquidNetwork(layers.Layer):
         z, filled, e = self.encoder.filled(x, parts[:cut], dt=dt, lengths=lengths, reset=reset)
         y, b = self.body(z, self.body._state(parts[cut:]), dt=dt, lengths=lengths, reset=reset)
         y = self.readout(torch.cat([y, z.to(y.dtype)], -1) if self.skip else y)
+        if self.ahead:
+            change, slope = y.chunk(2, dim=-1)
+            y = change + slope * (self.longer(filled) - 1).repeat_interleave(self.outputs // self.ahead, dim=-1)
         if self.columns:
             y = y + filled[..., self._last]
         if lengths is not None:
             inside = torch.arange(y.shape[1], device=y.device) < lengths[:, None]
             y = torch.where(inside[..., None], y, 0.0)
         return y, self._state([*e, *tensors_of(b)])
+
+    def longer(self, filled: Tensor) -> Tensor:
+        """Return the gaps ahead over their means (..., H), from the encoder's filled values (..., F)."""
+        gaps = slice(self.features - self.ahead, self.features)
+        return filled[..., gaps] / self.encoder.mean[gaps]
 
     def initial(self, batch: int) -> Any:
         """Return the state before the first step."""

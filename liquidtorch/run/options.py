@@ -105,7 +105,7 @@ class Options:
     batch: int | None = _option(None, "Series or windows of one training step; default as the data need.", "N")
     window: int | None = _option(None, "Rows of a training window; default whole series up to 128 rows, else 64.", "N")
     tbptt: int | None = _option(None, "Rows of backpropagation before the state is carried on; default all.", "N")
-    lr: float = _option(5e-3, "Highest learning rate.", "RATE")
+    lr: float = _option(1e-2, "Highest learning rate.", "RATE")
     seed: int = _option(0, "One number fixes split, weights and order.", "N")
     time_limit: float | None = _option(None, "Seconds the whole fit may take, baselines included.", "SECONDS")
     device: str = _option("auto", "cpu, cuda, cuda:1, ..., or auto.", "DEVICE")

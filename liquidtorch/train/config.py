@@ -61,15 +61,15 @@ class Config:
     Examples
     --------
     >>> Config(epochs=20, tbptt=50).lr
-    0.005
+    0.01
     """
 
     epochs: int = 100
     batch: int | None = None
     window: int | None = None
     tbptt: int | None = None
-    lr: float = 5e-3
-    weight_decay: float = 0.01
+    lr: float = 1e-2
+    weight_decay: float = 0.1
     warmup: float = 0.05
     clip: float = 1.0
     patience: int = 15

@@ -1,0 +1,46 @@
+"""Write the README's tables from the result files: no number in the README is typed by hand.
+
+python benchmarks/readme.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def newest(name: str, *keys: str) -> list[dict]:
+    """Return the last line of a result file for each combination of `keys`."""
+    lines = [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
+    return list({tuple(line[k] for k in keys): line for line in lines}.values())
+
+
+def demo() -> str:
+    """Return the table of the demo: a row a model, a column a split."""
+    lines = sorted(newest("demo", "seed"), key=lambda line: line["seed"])
+    metric = lines[0]["metric"].upper()
+    heads = [f"split {line['seed']}" for line in lines]
+    rows = [f"| next reading of a robot's joints, {metric} (less is better) | {' | '.join(heads)} | parameters |"]
+    rows.append("|---" * (len(lines) + 2) + "|")
+    for models in zip(*(line["scores"] for line in lines), strict=True):
+        scores = " | ".join(f"{m['score']:.2f}" for m in models)
+        rows.append(f"| {models[0]['model']} | {scores} | {models[0]['parameters']:,} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Replace what stands between the markers."""
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    for name, table in (("demo", demo()),):
+        mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = mark.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
+    readme.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
