@@ -264,7 +264,7 @@ def test_partial_fit_learns_a_stream() -> None:
 def test_partial_fit_goes_on_from_where_fit_ended() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 5))
-    model = LiquidRegressor(units=8, epochs=3, random_state=0).fit(X, X.sum(axis=1))
+    model = LiquidRegressor(units=8, epochs=1, lr=1e-3, random_state=0).fit(X, X.sum(axis=1))
     scores = [model.score(X, X.sum(axis=1))]
     for _ in range(6):
         scores.append(model.partial_fit(X, X.sum(axis=1)).score(X, X.sum(axis=1)))

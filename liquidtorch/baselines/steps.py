@@ -23,7 +23,7 @@ class Steps(NamedTuple):
     channels: np.ndarray  # (rows, Z) scaled, gaps filled and marked, categories spread; and dt
     filled: np.ndarray  # (rows, F...) in the features' own units, gaps filled
     offsets: np.ndarray  # (N+1,)
-    longer: np.ndarray | None  # (rows, H) the gaps ahead over their means, less 1; None where they are not told
+    longer: np.ndarray | None = None  # (rows, H) the gaps ahead over their means, less 1; None where they are not told
 
 
 def encode(network: LiquidNetwork, seqs: Sequences, *, timed: bool) -> Steps:
