@@ -26,8 +26,8 @@ from liquidtorch import LTC, CfC, Leaky, Linear, Liquid, MixedMemory, Mobius, Re
 UNITS, BATCH, TEST = 32, 32, 1000
 RESULTS = Path(__file__).parent / "results" / "adding.jsonl"
 CELLS: dict[str, Callable[[int], nn.Module]] = {  # name -> layer, given how many unfolds an LTC takes
-    "ltc": lambda unfolds: Recurrent(LTC(2, UNITS, unfolds=unfolds, start="matched")),
-    "ltc-published": lambda unfolds: Recurrent(LTC(2, UNITS, unfolds=unfolds, start="published")),
+    "ltc": lambda unfolds: Recurrent(LTC(2, UNITS, unfolds=unfolds, tau=(1.0, 100.0))),
+    "ltc-published": lambda unfolds: Recurrent(LTC(2, UNITS, unfolds=unfolds)),
     "liquid": lambda _: Recurrent(Liquid(2, UNITS)),
     "leaky": lambda _: Recurrent(Leaky(2, UNITS)),
     "cfc": lambda _: Recurrent(CfC(2, UNITS)),

@@ -55,7 +55,7 @@ def expected_failures(estimator: BaseEstimator) -> dict[str, str]:
     [
         LiquidClassifier(units=8, epochs=8, batch=64, lr=0.03),
         LiquidRegressor(units=16, epochs=15, batch=16, lr=0.03, valid=0),
-        NoTarget(units=4, epochs=2),
+        NoTarget(units=4, epochs=2, batch=16),
     ],
     expected_failed_checks=expected_failures,
     xfail_strict=True,
@@ -85,14 +85,14 @@ def steps(count: int = 24, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def quick(**options: Any) -> LiquidClassifier:
-    return LiquidClassifier(**{"units": 4, "epochs": 8, "lr": 0.03, "random_state": 0, **options})
+    return LiquidClassifier(**{"units": 4, "epochs": 8, "batch": 16, "lr": 0.03, "random_state": 0, **options})
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_classifier_learns_irregular_waves(seed: int) -> None:
     X, dt, y = waves(90, seed)
     A, gaps, b = waves(60, seed + 100)
-    model = LiquidClassifier(units=12, epochs=30, lr=0.03, random_state=seed).fit(X, y, dt=dt)
+    model = LiquidClassifier(units=12, epochs=30, batch=16, lr=0.03, random_state=seed).fit(X, y, dt=dt)
     guess = DummyClassifier().fit(np.zeros((len(y), 1)), y).score(np.zeros((len(b), 1)), b)
     assert guess < 0.4
     assert model.score(A, b, dt=gaps) >= 0.9
@@ -114,7 +114,7 @@ def test_regressor_learns_ragged_sums() -> None:
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(rng.integers(4, 9), 2)) for _ in range(100)]
     y = np.array([[one[:, 0].sum(), 1e4 * one[-1, 1] - 7e6] for one in X])
-    model = LiquidRegressor(units=16, epochs=50, lr=0.02, random_state=0).fit(X[:70], y[:70])
+    model = LiquidRegressor(units=16, epochs=40, batch=16, lr=0.03, random_state=0).fit(X[:70], y[:70])
     answer = model.predict(X[70:])
     assert answer.shape == (30, 2)
     assert r2_score(y[70:], answer, multioutput="raw_values").min() > 0.8
@@ -373,6 +373,8 @@ def test_bad_targets_are_named() -> None:
     model = quick().fit(X, y)
     with pytest.raises(DataError, match=r"`y` must hold classes of \['high', 'low'\]; got 'odd'\."):
         model.partial_fit(X[:2], ["odd", "low"])
+    with pytest.raises(DataError, match=r"`y` must have at least two classes to learn; got only 'low'\."):
+        model.partial_fit(X[:2], ["low", "low"])
     with pytest.raises(
         OptionError, match=r"`classes` must be those of the first call, \['high', 'low'\]; got \['a'\]\."
     ):

@@ -222,14 +222,37 @@ def test_batches_are_alike_in_length_and_hold_every_piece_once() -> None:
 # one epoch, seen from the network
 
 
+class Weighted(Echo):
+    """An `Echo` whose state depends on its weight, so that a gradient could reach back through it."""
+
+    def forward(self, x: Tensor, h: Tensor | None = None, *, dt: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        y, h = super().forward(x, h, dt=dt, lengths=lengths)
+        return y, h * self.w
+
+
 def test_truncated_training_carries_the_state_and_cuts_its_gradient() -> None:
     seqs = from_arrays(np.ones((1, 7, 1)), np.arange(7.0)[None] + 0.5, target_kind="numeric")
     task, _ = infer(seqs)
-    net = Echo()
-    fit(net, seqs, None, task, Config(epochs=1, tbptt=3, lr=1e-6))
+    net = Weighted()
+    fit(net, seqs, None, task, Config(epochs=1, tbptt=3, lr=1e-9))
     assert [s["x"].shape[1] for s in net.seen] == [3, 3, 1]
-    assert [None if s["h"] is None else s["h"].item() for s in net.seen] == [None, 3.0, 6.0]
+    assert net.seen[0]["h"] is None
+    assert [s["h"].item() for s in net.seen[1:]] == pytest.approx([3.0, 6.0])
     assert not any(s["h"].requires_grad for s in net.seen[1:])
+    assert net(torch.ones(1, 2, 1), dt=torch.ones(1, 2), lengths=torch.tensor([2]))[1].requires_grad  # without a cut
+
+
+def test_each_epoch_cuts_other_windows_and_draws_other_noise() -> None:
+    rng = np.random.default_rng(0)
+    seqs = from_arrays(rng.normal(size=(1, 300, 1)), rng.normal(size=(1, 300)), target_kind="numeric")
+    net = Echo()
+    noise = []
+    net.register_forward_pre_hook(lambda *_: noise.append(torch.rand(1).item()) if net.training else None)
+    fit(net, seqs, None, infer(seqs)[0], Config(epochs=2, batch=100, window=32, lr=1e-9))
+    first, second = (s["lengths"].tolist() for s in net.seen)
+    assert sum(first) == sum(second) == 300
+    assert sorted(first) != sorted(second)
+    assert noise[0] != noise[1]
 
 
 def test_series_longer_than_128_are_learned_in_windows() -> None:

@@ -46,19 +46,21 @@ class Cell(nn.Module):
     """
 
     kinds: ClassVar[dict[str, type[Cell]]] = {}  # every cell by its name, for `build`
-    axes: ClassVar[dict[str, str]] = {}  # parameter -> one letter an axis; H is renumbered by `permute`
+    axes: dict[str, str] = {}  # noqa: RUF012 - parameter -> one letter an axis; H is renumbered by `permute`
     continuous: bool = True  # dt = 0 leaves the state unchanged
     stable: bool = True  # the bounds of `state_spec` hold for every dt; else while dt <= tau
 
     log_tau: nn.Parameter
-    live_h: Tensor | None
-    live_x: Tensor | None
+    live_h: Any  # (H, H) 1 where a synapse is, else 0; None without a wiring
+    live_x: Any  # (H, F)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Cell.kinds[cls.__name__] = cls
 
-    def __init__(self, features: int, units: int, tau: Tau, wiring: Wiring | None = None, **options: Any) -> None:
+    def __init__(
+        self, features: int, units: int, tau: Tau | None, wiring: Wiring | None = None, **options: Any
+    ) -> None:
         super().__init__()
         check_range("features", features, 1, whole=True)
         check_range("units", units, 1, whole=True)
@@ -108,7 +110,7 @@ class Cell(nn.Module):
     def scale_time(self, c: float) -> None:
         """Become, in place, the same network for a dt given in a unit c times finer (dt becomes c*dt)."""
         check_range("c", c, 0, open_low=True)
-        self.log_tau += math.log(c)
+        self.log_tau.add_(math.log(c))
 
     @torch.no_grad()
     def permute(self, order: Sequence[int] | Tensor) -> None:
@@ -185,7 +187,8 @@ def log_taus(tau: Tau, units: int) -> Tensor:
             worst = int((~((each > 0) & each.isfinite())).nonzero()[0])
             raise OptionError(f"`tau` must be above 0 and finite; got {each[worst].item():g} (unit {worst}).")
         return each.log()
-    low, high = tau if isinstance(tau, Sequence) and len(tau) == 2 else (tau, tau)
+    pair: Any = tau if isinstance(tau, Sequence) and len(tau) == 2 else (tau, tau)
+    low, high = pair
     check_range("tau", low, 0, open_low=True)
     check_range("tau", high, low)
     return math.log(low) + torch.rand(units) * (math.log(high) - math.log(low))

@@ -84,7 +84,7 @@ class LiquidForecaster(Learner):
     >>> import numpy as np
     >>> t = np.arange(300)
     >>> X = np.stack([np.sin(0.2 * t), np.cos(0.2 * t)], axis=1)
-    >>> model = LiquidForecaster(horizon=3, targets=[0], units=8, epochs=30, random_state=0).fit(X[:250])
+    >>> model = LiquidForecaster(horizon=3, targets=0, units=8, epochs=60, random_state=0).fit(X[:250])
     >>> model.predict(X[:250]).shape, model.predict_quantiles(X[:250]).shape
     ((3, 1), (3, 1, 2))
     >>> model.score(X[250:]) > 0.8

@@ -99,7 +99,8 @@ class LiquidClassifier(ClassifierMixin, Learner):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, *, dt: Any = None) -> LiquidClassifier:
         """Train on one more batch of series: five passes, from the weights, scaling and classes there are.
 
-        The first call makes the network for all the `classes` (K,) that will ever come, and takes the scaling.
+        The first call makes the network for all the `classes` (K,) that will ever come, and takes the scaling. A batch
+        holds at least two of them.
         """
         fresh = not hasattr(self, "network_")
         series = read_series(self, X, reset=fresh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,7 +112,7 @@ class Stack(_Several):
             _check_layer(f"layers[{i}]", layer)
         if len(layers) == 1 and (residual or norm):
             raise OptionError("`residual` and `norm` must be False for a single layer; they act after the first.")
-        for i, (below, above) in enumerate(zip(layers, layers[1:], strict=False), 1):
+        for i, (below, above) in enumerate(itertools.pairwise(layers), 1):
             if above.features != below.outputs:
                 raise ShapeError(
                     f"`layers[{i}]` must have {below.outputs} features, the outputs below it; got {above.features}."

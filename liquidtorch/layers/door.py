@@ -29,6 +29,7 @@ class Layer(nn.Module):
     causal: bool = True  # y at a step does not depend on later steps, so a sequence may be cut anywhere
     continuous: bool = True  # dt = 0 leaves the state unchanged
     stable: bool = True  # the bounds of `state_spec` hold for every dt; else while dt <= tau
+    State: Any  # the NamedTuple of a state of several tensors; None for one tensor
 
     features: int
     outputs: int
@@ -162,7 +163,7 @@ def live_steps(lengths: Tensor, steps: int) -> Tensor:
 
 def _readable(found: Tensor) -> bool:
     """Whether the values may be looked at: not while tracing, nor inside vmap or another function transform."""
-    return not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None
+    return not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None  # pyright: ignore
 
 
 def _padded(x: Any, lengths: Any) -> tuple[Tensor, Any, Callable[[Tensor], Any]]:

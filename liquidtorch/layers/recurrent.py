@@ -153,7 +153,7 @@ def _over(advance: Any, h: tuple[Tensor, ...], over_time: dict[str, Tensor]) -> 
 @torch._dynamo.assume_constant_result
 def _let_scan_count() -> None:
     """While tracing, let Inductor read its loop counter: outside `fullgraph=True` it may not, and scan fails."""
-    context = torch._guards.TracingContext.try_get()
+    context = torch._guards.TracingContext.try_get()  # pyright: ignore
     shapes = None if context is None or context.fake_mode is None else context.fake_mode.shape_env
     if shapes is not None:
         shapes.settings = dataclasses.replace(shapes.settings, allow_scalar_outputs=True)

@@ -43,7 +43,7 @@ def network(
     check_range("seed", seed, 0, 2**31 - 1, whole=True)
     if isinstance(tau, str):
         check_choice("tau", tau, ("auto",))
-        tau = tau_range(train)
+        tau = None if body == "ltc" else tau_range(train)
     columns = target_columns(train, task) if task.kind == "forecast" else ()
     gaps = task.horizon if task.kind == "forecast" and irregular(train) else 0
     answer = answer_scaling(train, task)
@@ -54,6 +54,8 @@ def network(
         encoder = encoder_for(train, gaps)
         wired = _wiring(wiring, units, encoder.outputs, task, seed, layers)
         chosen = stack(body, encoder.outputs, units, layers, wired, tau)
+        if tau is None:  # its published start is meant for steps of 1
+            chosen.scale_time(train.median_dt)
         wide = chosen.outputs + encoder.outputs * skip
         last = readouts.KINDS[readout](wide, len(answer.mean), mean=answer.mean, scale=answer.scale)
     return kind(
@@ -87,8 +89,10 @@ def stack(body: str, features: int, units: int, layers: int, wiring: Wiring | No
     """Return the body: one cell in a loop, or several on top of each other."""
     cells = []
     for i in range(layers):
-        options = {} if wiring is None else {"wiring": wiring}
-        cells.append(Recurrent(BODIES[body](features if i == 0 else units, units, tau=tau, **options)))
+        options: dict[str, Any] = {} if wiring is None else {"wiring": wiring}
+        if tau is not None:
+            options["tau"] = tau
+        cells.append(Recurrent(BODIES[body](features if i == 0 else units, units, **options)))
     return cells[0] if layers == 1 else Stack(cells)
 
 

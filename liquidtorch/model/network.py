@@ -141,7 +141,7 @@ class LiquidNetwork(layers.Layer):
             Which synapses there are, such as "auto_ncp" or "random:0.2" (`wiring.make`); one layer only.
         tau : "auto", number or (low, high)
             Time constants at the start, in `train.unit`; "auto": from the 5 % quantile of dt to the span of the
-            median series.
+            median series (an LTC starts as published, for steps of the median dt).
         readout : "linear" or "mlp"
             What follows the body: a linear answer, or that and one hidden layer beside it.
         skip : bool
@@ -170,7 +170,7 @@ class LiquidNetwork(layers.Layer):
         parts = tensors_of(h)
         cut = len(self.encoder.state_spec())
         z, filled, e = self.encoder.filled(x, parts[:cut], dt=dt, lengths=lengths, reset=reset)
-        y, b = self.body(z, self.body._state(parts[cut:]), dt=dt, lengths=lengths, reset=reset)
+        y, b = self.body.run(z, self.body._state(parts[cut:]), dt, lengths, reset)
         y = self.readout(torch.cat([y, z.to(y.dtype)], -1) if self.skip else y)
         if self.ahead:
             change, slope = y.chunk(2, dim=-1)

@@ -32,7 +32,7 @@ def liquid_step(u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, G_h: Tensor, log_
 
 
 def ltc_synapses(v: Tensor, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor) -> tuple[Tensor, Tensor]:
-    """N_i = sum_j g_ij*E_ij and D_i = sum_j g_ij of g_ij = w_ij*sigmoid(sigma_ij*(v_j - mu_ij)) (Hasani 2021, eq. 1)."""
+    """N_i = sum_j g_ij*E_ij and D_i = sum_j g_ij of g_ij = w_ij*sigmoid(sigma_ij*(v_j - mu_ij)) (Hasani 2021, 1)."""
     g = w * torch.sigmoid(sigma * (v.unsqueeze(-2) - mu))
     return (g * erev).sum(-1), g.sum(-1)
 

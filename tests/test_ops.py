@@ -1,0 +1,217 @@
+"""Every step function against its equation, written a second time in NumPy or solved by SciPy."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+from liquidtorch import ops
+from liquidtorch.errors import OptionError, ShapeError
+
+EXACT = 1e-12
+
+
+@pytest.fixture
+def draw() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def t(*arrays: np.ndarray) -> list[Tensor]:
+    return [torch.from_numpy(np.asarray(a, dtype=np.float64)) for a in arrays]
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+def test_leaky(draw: np.random.Generator, H: int) -> None:
+    u, h, dt = draw.normal(size=(5, H)), draw.uniform(-1, 1, (5, H)), draw.uniform(0, 3, (5, 1))
+    W, tau = draw.normal(size=(H, H)), draw.uniform(0.5, 9, H)
+    target = np.tanh(u + h @ W.T)
+    exact = ops.leaky_step(*t(u, h, dt, W, tau)).numpy()
+    assert np.allclose(exact, target + (h - target) * np.exp(-dt / tau), atol=EXACT, rtol=0)
+    euler = ops.leaky_step(*t(u, h, dt, W, tau), method="euler").numpy()
+    assert np.allclose(euler, h + dt * (target - h) / tau, atol=EXACT, rtol=0)
+
+
+@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+def test_liquid(draw: np.random.Generator, H: int) -> None:
+    drive, gate = draw.normal(size=(2, 5, H))
+    h, dt = draw.uniform(-1, 1, (5, H)), draw.uniform(0, 3, (5, 1))
+    W, G, log_tau = draw.normal(size=(H, H)), draw.normal(size=(H, H)), draw.normal(size=H)
+    found = ops.liquid_step(*t(np.concatenate([drive, gate], 1), h, dt, W, G, log_tau)).numpy()
+    tau = np.exp(log_tau + gate + h @ G.T)
+    target = np.tanh(drive + h @ W.T)
+    assert np.allclose(found, target + (h - target) * np.exp(-dt / tau), atol=EXACT, rtol=0)
+
+
+@pytest.mark.parametrize("log_tau", [-1e4, -200.0, 200.0, 1e4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_liquid_at_the_ends_of_tau(log_tau: float, dtype: torch.dtype) -> None:
+    """An instant unit stands at its target, a frozen one where it was; neither makes a gradient of nan."""
+    args = [torch.full(s, v, dtype=dtype).requires_grad_() for s, v in (((1, 2), 0.5), ((1, 1), -0.5))]
+    W = torch.zeros(1, 1, dtype=dtype)
+    lam = torch.full((1,), log_tau, dtype=dtype).requires_grad_()
+    h = ops.liquid_step(*args, torch.ones(1, 1, dtype=dtype), W, W, lam)
+    h.sum().backward()
+    assert h.item() == pytest.approx(np.tanh(0.5) if log_tau < 0 else -0.5)
+    assert all(bool(a.grad.isfinite().all()) for a in (*args, lam))
+    still = ops.liquid_step(*args, torch.zeros(1, 1, dtype=dtype), W, W, lam)
+    assert still.item() == -0.5
+
+
+def ltc_arguments(draw: np.random.Generator, H: int) -> tuple[np.ndarray, ...]:
+    w, mu, sigma = draw.uniform(0, 2, (H, H)), draw.uniform(0.3, 0.8, (H, H)), draw.uniform(3, 8, (H, H))
+    erev = draw.choice([-1.0, 1.0], (H, H))
+    return w, mu, sigma, erev, draw.uniform(0.1, 1, H), draw.uniform(-0.2, 0.2, H), draw.uniform(0.4, 3, H)
+
+
+@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+@pytest.mark.parametrize("unfolds", [1, 6])
+def test_ltc(draw: np.random.Generator, H: int, unfolds: int) -> None:
+    """Synapse by synapse in plain loops, in the form of Hasani 2021: divided by cm / (dt/K)."""
+    B = 4
+    N_x, D_x = draw.normal(size=(B, H)), draw.uniform(0, 2, (B, H))
+    h, dt = draw.uniform(-1, 1, (B, H)), draw.uniform(0.1, 3, (B, 1))
+    w, mu, sigma, erev, gleak, vleak, cm = ltc_arguments(draw, H)
+    v = h.copy()
+    for _ in range(unfolds):
+        new = np.empty_like(v)
+        for b in range(B):
+            for i in range(H):
+                g = [w[i, j] * sigmoid(sigma[i, j] * (v[b, j] - mu[i, j])) for j in range(H)]
+                c = cm[i] / (dt[b, 0] / unfolds)
+                above = c * v[b, i] + gleak[i] * vleak[i] + sum(g * erev[i]) + N_x[b, i]
+                new[b, i] = above / (c + gleak[i] + sum(g) + D_x[b, i])
+        v = new
+    u = np.concatenate([N_x, D_x], 1)
+    found = ops.ltc_step(*t(u, h, dt, w, mu, sigma, erev, gleak, vleak, cm), unfolds=unfolds).numpy()
+    assert np.allclose(found, v, atol=EXACT, rtol=0)
+
+
+def test_ltc_solves_its_membrane_equation(draw: np.random.Generator) -> None:
+    """With many unfolds the step converges, at first order, to the solution SciPy finds."""
+    H = 4
+    w, mu, sigma, erev, gleak, vleak, cm = ltc_arguments(draw, H)
+    h, dt = draw.uniform(-1, 1, H), 1.5
+
+    def slope(_: float, v: np.ndarray) -> np.ndarray:
+        g = w * sigmoid(sigma * (v - mu))
+        return (gleak * (vleak - v) + (g * (erev - v[:, None])).sum(1)) / cm
+
+    wanted = solve_ivp(slope, (0, dt), h, rtol=1e-11, atol=1e-12).y[:, -1]
+    errors = []
+    for unfolds in (200, 400, 800):
+        args = t(np.zeros((1, 2 * H)), h[None], np.array([[dt]]), w, mu, sigma, erev, gleak, vleak, cm)
+        errors.append(np.abs(ops.ltc_step(*args, unfolds=unfolds).numpy()[0] - wanted).max())
+    orders = np.log2(np.array(errors[:-1]) / np.array(errors[1:]))
+    assert np.allclose(orders, 1, atol=0.05)
+
+
+@pytest.mark.parametrize("mode", ["default", "no_gate", "pure"])
+@pytest.mark.parametrize("carry", [False, True])
+def test_cfc(draw: np.random.Generator, mode: str, carry: bool) -> None:
+    B, H = 5, 3
+    K = (1 if mode == "pure" else 4) + carry
+    u, h, dt = draw.normal(size=(B, K, H)), draw.uniform(-1, 1, (B, H)), draw.uniform(0, 3, (B, 1))
+    W, tau, A, w_tau = draw.normal(size=(K, H, H)), draw.uniform(0.5, 9, H), draw.normal(size=H), draw.normal(size=H)
+    z = [u[:, k] + h @ W[k].T for k in range(K)]
+    s = dt / tau
+    if mode == "pure":
+        wanted = A - A * np.exp(-s * (np.abs(w_tau) + np.abs(z[0]))) * z[0]
+    else:
+        g = sigmoid(z[2] * s + z[3])
+        one, two = np.tanh(z[0]), np.tanh(z[1])
+        wanted = one + g * two if mode == "no_gate" else one + g * (two - one)
+    if carry:
+        wanted = wanted + (h - wanted) * np.exp(-s / np.exp(z[-1]))
+    own = t(A, w_tau) if mode == "pure" else []
+    found = ops.cfc_step(*t(u.reshape(B, -1), h, dt, W, tau), own, mode=mode, carry=carry).numpy()
+    assert np.allclose(found, wanted, atol=EXACT, rtol=0)
+
+
+def test_cfc_backbone(draw: np.random.Generator) -> None:
+    B, H, Z = 5, 3, 6
+    u, h, dt = draw.normal(size=(B, Z)), draw.uniform(-1, 1, (B, H)), draw.uniform(0, 3, (B, 1))
+    W_h, W_1, b_1 = draw.normal(size=(Z, H)), draw.normal(size=(Z, Z)), draw.normal(size=Z)
+    W_2, b_2 = draw.normal(size=(4 * H, Z)), draw.normal(size=4 * H)
+    z = np.maximum(np.maximum(u + h @ W_h.T, 0) @ W_1.T + b_1, 0) @ W_2.T + b_2
+    ff1, ff2, a, b = np.split(z, 4, axis=1)
+    g = sigmoid(a * dt + b)
+    wanted = np.tanh(ff1) * (1 - g) + np.tanh(ff2) * g
+    backbone = [tuple(t(W_1, b_1)), tuple(t(W_2, b_2))]
+    found = ops.cfc_step(*t(u, h, dt, W_h, np.ones(H)), (), (), backbone, activation=torch.relu).numpy()
+    assert np.allclose(found, wanted, atol=EXACT, rtol=0)
+
+
+def test_cfc_sweep(draw: np.random.Generator) -> None:
+    """The second group reads the first group's new state, and its own old one."""
+    B, H = 5, 4
+    u, h, dt = draw.normal(size=(B, 4, H)), draw.uniform(-1, 1, (B, H)), draw.uniform(0, 3, (B, 1))
+    W, tau = draw.normal(size=(4, H, H)), draw.uniform(0.5, 9, H)
+    now = h.copy()
+    for group in ([1, 3], [0, 2]):
+        z = [u[:, k] + now @ W[k].T for k in range(4)]
+        g = sigmoid(z[2] * dt / tau + z[3])
+        now[:, group] = (np.tanh(z[0]) * (1 - g) + np.tanh(z[1]) * g)[:, group]
+    sweep = [torch.tensor([1, 3]), torch.tensor([0, 2])]
+    found = ops.cfc_step(*t(u.reshape(B, -1), h, dt, W, tau), (), sweep).numpy()
+    assert np.allclose(found, now, atol=EXACT, rtol=0)
+
+
+@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+def test_linear_solves_its_equation(draw: np.random.Generator, H: int) -> None:
+    """h' = -(1 + f)/tau * h + f*A/tau, input held, as SciPy integrates it."""
+    f, A, tau = draw.uniform(0, 2, H), draw.uniform(-1, 1, H), draw.uniform(0.5, 9, H)
+    h, dt = draw.uniform(-1, 1, H), 1.7
+    wanted = solve_ivp(lambda _, v: (-(1 + f) * v + f * A) / tau, (0, dt), h, rtol=1e-11, atol=1e-13).y[:, -1]
+    found = ops.linear_step(*t(np.concatenate([f, A])[None], h[None], [[dt]], tau)).numpy()[0]
+    assert np.allclose(found, wanted, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+def test_mobius_is_a_matrix(draw: np.random.Generator, H: int) -> None:
+    """Steps compose as the 2x2 matrices [[1+s*k*A, s*(f+k)*A], [s*k, 1+s*(1+f+k)]]."""
+    tau, h = draw.uniform(0.5, 9, H), draw.uniform(-1, 1, H)
+    state, product = torch.from_numpy(h[None]), np.broadcast_to(np.eye(2), (H, 2, 2))
+    for _ in range(4):
+        f, k, A, dt = draw.uniform(0, 2, H), draw.uniform(0, 2, H), draw.uniform(-1, 1, H), draw.uniform(0, 3)
+        s = dt / tau
+        M = np.array([[1 + s * k * A, s * (f + k) * A], [s * k, 1 + s * (1 + f + k)]]).transpose(2, 0, 1)
+        product = M @ product
+        u, step = t(np.concatenate([f, k, A])[None], [[dt]])
+        state = ops.mobius_step(u, state, step, torch.from_numpy(tau))
+    P = product
+    wanted = (P[:, 0, 0] * h + P[:, 0, 1]) / (P[:, 1, 0] * h + P[:, 1, 1])
+    assert np.allclose(state.numpy()[0], wanted, atol=1e-11, rtol=0)
+
+
+def test_shapes_are_checked() -> None:
+    u, h, dt = torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 1)
+    W, tau = torch.zeros(3, 3), torch.ones(3)
+    text = "`u`, `h` and `dt` must end in 3, 3 and 1; got (2, 3), (2, 3) and (2,)."
+    with pytest.raises(ShapeError, match=re.escape(text)):
+        ops.leaky_step(u, h, torch.zeros(2), W, tau)
+    calls = (
+        lambda: ops.liquid_step(u, h, dt, W, W, tau),
+        lambda: ops.ltc_step(u, h, dt, W, W, W, W, tau, tau, tau),
+        lambda: ops.cfc_step(u, h, dt, torch.zeros(4, 3, 3), tau),
+        lambda: ops.linear_step(u, h, dt, tau),
+        lambda: ops.mobius_step(u, h, dt, tau),
+    )
+    for call in calls:
+        with pytest.raises(ShapeError, match="`u`, `h` and `dt` must end in"):
+            call()
+
+
+def test_backend_says_what_runs() -> None:
+    for op in ops.STEPS:
+        assert ops.backend(op, torch.zeros(1)).startswith("reference: plain PyTorch on cpu")
+    with pytest.raises(OptionError, match=r"`op` must be one of .*; got 'ltc_stop'. Did you mean 'ltc_step'\?"):
+        ops.backend("ltc_stop", torch.zeros(1))
