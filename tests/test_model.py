@@ -99,6 +99,20 @@ def test_before_learning_a_forecast_is_the_last_value_and_the_usual_change() -> 
     assert (change.abs() < 5).all()
 
 
+def test_a_longer_gap_lets_a_forecast_move_further() -> None:
+    """y = last + change + slope * (gap / mean gap - 1), for each of the two gaps with its own slope."""
+    seqs = gappy()
+    net = LiquidNetwork.for_data(seqs, infer(seqs, "forecast", 2)[0], units=4, readout="linear", skip=False)
+    with torch.no_grad():
+        net.readout.mean[4:] = torch.tensor([1.0, 2.0, 3.0, 4.0])  # the slopes, in the order (H, O)
+    mean = net.encoder.mean[-2:]
+    x = torch.tensor([[[7.0, 1.0, 0.0, 0.0]]]).repeat(3, 1, 1)
+    x[:, 0, 2:] = torch.stack([mean, 2 * mean, torch.stack([0.5 * mean[0], mean[1]])])
+    y = net(x)[0][:, 0].reshape(3, 2, 2)
+    torch.testing.assert_close(y[1] - y[0], torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    torch.testing.assert_close(y[2] - y[0], torch.tensor([[-0.5, -1.0], [0.0, 0.0]]))
+
+
 def test_the_gaps_ahead_are_read_only_where_time_is_irregular() -> None:
     seqs = gappy()
     task, _ = infer(seqs, "forecast", 2)
