@@ -71,7 +71,7 @@ def check_layer(make: Callable[[], Layer], *, traced: bool = False) -> None:
             torch.manual_seed(0)
             try:
                 law(make())
-            except AssertionError as e:
+            except Exception as e:  # gradcheck, vmap and compile have errors of their own
                 raise AssertionError(f"{name}: {(law.__doc__ or '').splitlines()[0]} {e}") from e
 
 
@@ -200,15 +200,18 @@ def units_may_be_renumbered(layer: Any) -> None:
     same(h_new, [t[:, order] for t in _flat(h)])
 
 
-def time_has_no_unit(layer: Layer) -> None:
+def time_has_no_unit(layer: Any) -> None:
     """dt -> c*dt with tau -> c*tau changes nothing."""
     layer.double()
     x, dt = example(layer)
     before, taus = layer(x, dt=dt), layer.taus()
     layer.scale_time(60.0)
     same(layer.taus() / 60, taus)
-    x[..., layer.features - getattr(layer, "ahead", 0) :] *= 60  # a forecaster's gaps ahead are times as well
-    same(layer(x, dt=60 * dt), before)
+    if hasattr(layer, "encoder"):  # a network keeps times in its state, and a forecaster's gaps ahead are times in x
+        x[..., layer.features - layer.ahead :] *= 60
+        same(layer(x, dt=60 * dt)[0], before[0])
+    else:
+        same(layer(x, dt=60 * dt), before)
 
 
 def reset_starts_anew(layer: Layer) -> None:

@@ -241,6 +241,8 @@ def test_random_state_fixes_everything() -> None:
     first, again, other = (quick(random_state=s).fit(X, y).predict_proba(X) for s in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert abs(first - other).max() > 1e-3
+    born = [quick(random_state=s, lr=1e-9).fit(X, y).network_.state_dict() for s in (3, 4)]
+    assert max(abs(born[0][name] - born[1][name]).max() for name in born[0]) > 0.1
     stream = np.random.RandomState(3)
     drawn = [quick(random_state=stream).fit(X, y).predict_proba(X) for _ in range(2)]
     np.testing.assert_array_equal(drawn[0], first)
@@ -277,6 +279,7 @@ def test_early_stopping_is_only_where_series_can_be_spared() -> None:
     X, y = steps(40)
     watched = quick(patience=1, epochs=60, lr=0.1).fit(X, y).history_
     assert watched.stopped == "early_stop"
+    assert len(watched.epochs) - watched.best_epoch == 1
     assert np.isfinite(watched.best_loss)
     for model, count in ((quick(valid=0), 40), (quick(), 19)):
         history = model.fit(X[:count], y[:count]).history_
@@ -389,6 +392,8 @@ def test_bad_forecasts_are_named() -> None:
         LiquidForecaster(targets=[2]).fit(X)
     with pytest.raises(OptionError, match=r"`targets` must be different columns, at least one; got \[1, 1\]\."):
         LiquidForecaster(targets=[1, 1]).fit(X)
+    with pytest.raises(OptionError, match=r"`window` must be a whole number at least 2; got 1\."):
+        LiquidForecaster(window=1).fit(X)
     with pytest.raises(DataError, match=r"`horizon` must be below the length of every series; got 12"):
         LiquidForecaster(horizon=12).fit(X)
     model = LiquidForecaster(units=2, epochs=1).fit(X)

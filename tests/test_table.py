@@ -31,7 +31,7 @@ WRITERS = {
     "t.txt": lambda f, p: f.write_csv(p, separator="|"),
     "t.tsv": lambda f, p: f.write_csv(p, separator="\t"),
     "semicolon.csv": lambda f, p: f.write_csv(p, separator=";"),
-    "t.csv.gz": lambda f, p: p.write_bytes(gzip.compress(f.write_csv(, mtime=0).encode())),
+    "t.csv.gz": lambda f, p: p.write_bytes(gzip.compress(f.write_csv().encode())),
     "t.jsonl": lambda f, p: f.write_ndjson(p),
     "t.ndjson": lambda f, p: f.write_ndjson(p),
     "t.json": lambda f, p: f.write_json(p),
