@@ -192,6 +192,15 @@ def test_wirings_that_do_not_fit(kind: type[Cell], wiring: Wiring) -> None:
         kind(2, 5, wiring=wiring).permute([1, 0, 2, 3, 4])
 
 
+def test_cfc_sweeps_from_inter_over_command_to_motor(wiring: Wiring) -> None:
+    """A change of the input crosses all three groups within one step."""
+    cell = CfC(2, 5, wiring=wiring).double()
+    x = torch.randn(1, 2, dtype=torch.float64)
+    h = torch.rand(1, 5, dtype=torch.float64)
+    felt = torch.autograd.functional.jacobian(lambda x: cell.step(cell.inputs(x), h, torch.ones(1, 1)), x)
+    assert bool((felt[0, :, 0] != 0).any(-1).all())  # the motor unit feels no feature and no inter unit itself
+
+
 def test_cfc_excludes_backbone_and_wiring(wiring: Wiring) -> None:
     with pytest.raises(OptionError, match="`backbone` must be None with a wiring"):
         CfC(2, 5, backbone=(4, 1), wiring=wiring)

@@ -108,6 +108,8 @@ EXEMPT = {("GRU", "weights_and_inputs_vmap")}  # torch has no batching rule for 
 CASES = [
     (name, law) for name, make in LAYERS.items() for law, _ in testing.yield_checks(make()) if (name, law) not in EXEMPT
 ]
+ONE_OF_EACH = ("Leaky-3", "Liquid-3", "LTC-one-unfold", "CfC-3", "Linear-3", "Mobius-3")
+SAME = ("-1", "-2", "-7", "-17")  # to a tracer another size is nothing new
 TRACED = ("compiling_changes_nothing", "exporting_changes_nothing")
 tracing = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own, from inside its tracer
 
@@ -147,7 +149,8 @@ def test_every_class_has_an_example() -> None:
 @pytest.mark.parametrize(("name", "law"), CASES, ids=["/".join(case) for case in CASES])
 def test_law(name: str, law: str) -> None:
     layer = LAYERS[name]()
-    law_of(layer, law)(layer)
+    check = law_of(layer, law)
+    check(layer)
 
 
 @pytest.mark.parametrize(("name", "law"), sorted(EXEMPT))
@@ -160,19 +163,21 @@ def test_the_exempt_do_fail(name: str, law: str) -> None:
 
 @tracing
 @pytest.mark.parametrize("law", TRACED)
-@pytest.mark.parametrize("name", [f"{name}-3" for name in PLAIN])
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_traced_law(name: str, law: str) -> None:
     layer = LAYERS[name]()
-    law_of(layer, law)(layer)
+    check = law_of(layer, law)
+    check(layer)
 
 
 @tracing
 @pytest.mark.slow
 @pytest.mark.parametrize("law", TRACED)
-@pytest.mark.parametrize("name", [name for name in LAYERS if name not in {f"{n}-{H}" for n in PLAIN for H in SIZES}])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name not in ONE_OF_EACH and not name.endswith(SAME)])
 def test_traced_law_of_all_others(name: str, law: str) -> None:
     layer = LAYERS[name]()
-    law_of(layer, law)(layer)
+    check = law_of(layer, law)
+    check(layer)
 
 
 @tracing
@@ -221,10 +226,10 @@ BROKEN: dict[str, Make] = {  # every law -> something that breaks it, and works 
     "time_has_no_unit": of_cell(step=lambda self, u, h, dt, w: step(self, u, h, dt.sqrt(), w)),
     "reset_starts_anew": of_run(lambda self, x, h, dt, lengths, reset: Recurrent.run(self, x, h, dt, lengths, None)),
     "bounds_hold": of_cell(step=lambda *a: 1.01 * step(*a)),
-    "low_precision_runs": of_cell(step=lambda *a: step(*a) + torch.zeros(a[2].shape)),
+    "low_precision_runs": of_cell(output=lambda self, h: h + torch.zeros(h.shape)),
     "new_weights_are_seen": of_cell(weights=remembered),
     "weights_and_inputs_vmap": of_cell(step=lambda *a: step(*a) * (1.0 if a[2].sum().item() < 99 else 2.0)),
-    "copies_are_equal": of_cell(config=lambda self: {**Leaky.config(self), "units": 6}),
+    "copies_are_equal": of_cell(config=lambda self: {**Leaky.config(self), "method": "euler"}),
     "gradients_are_right": of_cell(step=lambda self, u, h, dt, w: step(self, u, h, dt, (w[0].detach(), w[1]))),
     "two_parts_are_the_whole": of_run(lambda self, x, h, *rest: Recurrent.run(self, x, self.initial(len(x)), *rest)),
     "steps_are_the_whole": of_run(late),
@@ -253,7 +258,7 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_laws_can_be_broken(law: str) -> None:
     layer = BROKEN[law]()
     check = law_of(layer, law)
-    error, text = OTHER_ERRORS.get(law, (AssertionError, ""))
+    error, text = OTHER_ERRORS.get(law, (AssertionError, None))
     with pytest.raises(error, match=text):
         check(layer)
 

@@ -292,3 +292,21 @@ def test_modules_pickle() -> None:
     y, h = pickle.loads(pickle.dumps(stack))(x)
     assert torch.equal(y, stack(x)[0])
     assert h._fields == ("l0_h", "l0_c", "l1_h")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, on its way into Inductor
+@pytest.mark.parametrize("options", [{}, {"fullgraph": True}, {"dynamic": True}], ids=str)
+def test_inductor_gives_the_same(layer: Recurrent, options: dict) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, **options)
+    for shape in ((2, 5), (3, 9)):
+        x, dt = torch.randn(*shape, 3), torch.rand(shape)
+        grads = []
+        for run in (layer, compiled):
+            layer.zero_grad()
+            y, h = run(x, dt=dt)
+            (y.square().sum() + h.sum()).backward()
+            grads.append([y.detach(), *(p.grad.clone() for p in layer.parameters())])
+        for found, wanted in zip(*grads, strict=True):
+            assert torch.allclose(found, wanted, atol=1e-5)

@@ -13,7 +13,16 @@ from torch import Tensor
 from liquidtorch import ops
 from liquidtorch.errors import OptionError, ShapeError
 
-EXACT = 1e-12
+SIZES = [1, 3, 7, 33]
+TOLERANCE = {  # float64; the signal is about 1
+    "step": 1e-12,  # the same equation, rounded in another order
+    "composed": 1e-11,  # several steps against their product
+    "solved": 1e-9,  # against an adaptive solver at rtol 1e-11
+}
+
+
+def close(found: Tensor | np.ndarray, wanted: np.ndarray, what: str = "step") -> bool:
+    return np.allclose(np.asarray(found), wanted, atol=TOLERANCE[what], rtol=0)
 
 
 @pytest.fixture
@@ -29,18 +38,18 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
-@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+@pytest.mark.parametrize("H", SIZES)
 def test_leaky(draw: np.random.Generator, H: int) -> None:
     u, h, dt = draw.normal(size=(5, H)), draw.uniform(-1, 1, (5, H)), draw.uniform(0, 3, (5, 1))
     W, tau = draw.normal(size=(H, H)), draw.uniform(0.5, 9, H)
     target = np.tanh(u + h @ W.T)
     exact = ops.leaky_step(*t(u, h, dt, W, tau)).numpy()
-    assert np.allclose(exact, target + (h - target) * np.exp(-dt / tau), atol=EXACT, rtol=0)
+    assert close(exact, target + (h - target) * np.exp(-dt / tau))
     euler = ops.leaky_step(*t(u, h, dt, W, tau), method="euler").numpy()
-    assert np.allclose(euler, h + dt * (target - h) / tau, atol=EXACT, rtol=0)
+    assert close(euler, h + dt * (target - h) / tau)
 
 
-@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+@pytest.mark.parametrize("H", SIZES)
 def test_liquid(draw: np.random.Generator, H: int) -> None:
     drive, gate = draw.normal(size=(2, 5, H))
     h, dt = draw.uniform(-1, 1, (5, H)), draw.uniform(0, 3, (5, 1))
@@ -48,7 +57,7 @@ def test_liquid(draw: np.random.Generator, H: int) -> None:
     found = ops.liquid_step(*t(np.concatenate([drive, gate], 1), h, dt, W, G, log_tau)).numpy()
     tau = np.exp(log_tau + gate + h @ G.T)
     target = np.tanh(drive + h @ W.T)
-    assert np.allclose(found, target + (h - target) * np.exp(-dt / tau), atol=EXACT, rtol=0)
+    assert close(found, target + (h - target) * np.exp(-dt / tau))
 
 
 @pytest.mark.parametrize("log_tau", [-1e4, -200.0, 200.0, 1e4])
@@ -72,7 +81,7 @@ def ltc_arguments(draw: np.random.Generator, H: int) -> tuple[np.ndarray, ...]:
     return w, mu, sigma, erev, draw.uniform(0.1, 1, H), draw.uniform(-0.2, 0.2, H), draw.uniform(0.4, 3, H)
 
 
-@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+@pytest.mark.parametrize("H", SIZES)
 @pytest.mark.parametrize("unfolds", [1, 6])
 def test_ltc(draw: np.random.Generator, H: int, unfolds: int) -> None:
     """Synapse by synapse in plain loops, in the form of Hasani 2021: divided by cm / (dt/K)."""
@@ -92,7 +101,7 @@ def test_ltc(draw: np.random.Generator, H: int, unfolds: int) -> None:
         v = new
     u = np.concatenate([N_x, D_x], 1)
     found = ops.ltc_step(*t(u, h, dt, w, mu, sigma, erev, gleak, vleak, cm), unfolds=unfolds).numpy()
-    assert np.allclose(found, v, atol=EXACT, rtol=0)
+    assert close(found, v)
 
 
 def test_ltc_solves_its_membrane_equation(draw: np.random.Generator) -> None:
@@ -116,8 +125,9 @@ def test_ltc_solves_its_membrane_equation(draw: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("mode", ["default", "no_gate", "pure"])
 @pytest.mark.parametrize("carry", [False, True])
-def test_cfc(draw: np.random.Generator, mode: str, carry: bool) -> None:
-    B, H = 5, 3
+@pytest.mark.parametrize("H", SIZES)
+def test_cfc(draw: np.random.Generator, mode: str, carry: bool, H: int) -> None:
+    B = 5
     K = (1 if mode == "pure" else 4) + carry
     u, h, dt = draw.normal(size=(B, K, H)), draw.uniform(-1, 1, (B, H)), draw.uniform(0, 3, (B, 1))
     W, tau, A, w_tau = draw.normal(size=(K, H, H)), draw.uniform(0.5, 9, H), draw.normal(size=H), draw.normal(size=H)
@@ -133,7 +143,7 @@ def test_cfc(draw: np.random.Generator, mode: str, carry: bool) -> None:
         wanted = wanted + (h - wanted) * np.exp(-s / np.exp(z[-1]))
     own = t(A, w_tau) if mode == "pure" else []
     found = ops.cfc_step(*t(u.reshape(B, -1), h, dt, W, tau), own, mode=mode, carry=carry).numpy()
-    assert np.allclose(found, wanted, atol=EXACT, rtol=0)
+    assert close(found, wanted)
 
 
 def test_cfc_backbone(draw: np.random.Generator) -> None:
@@ -147,7 +157,7 @@ def test_cfc_backbone(draw: np.random.Generator) -> None:
     wanted = np.tanh(ff1) * (1 - g) + np.tanh(ff2) * g
     backbone = [tuple(t(W_1, b_1)), tuple(t(W_2, b_2))]
     found = ops.cfc_step(*t(u, h, dt, W_h, np.ones(H)), (), (), backbone, activation=torch.relu).numpy()
-    assert np.allclose(found, wanted, atol=EXACT, rtol=0)
+    assert close(found, wanted)
 
 
 def test_cfc_sweep(draw: np.random.Generator) -> None:
@@ -162,20 +172,20 @@ def test_cfc_sweep(draw: np.random.Generator) -> None:
         now[:, group] = (np.tanh(z[0]) * (1 - g) + np.tanh(z[1]) * g)[:, group]
     sweep = [torch.tensor([1, 3]), torch.tensor([0, 2])]
     found = ops.cfc_step(*t(u.reshape(B, -1), h, dt, W, tau), (), sweep).numpy()
-    assert np.allclose(found, now, atol=EXACT, rtol=0)
+    assert close(found, now)
 
 
-@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+@pytest.mark.parametrize("H", SIZES)
 def test_linear_solves_its_equation(draw: np.random.Generator, H: int) -> None:
     """h' = -(1 + f)/tau * h + f*A/tau, input held, as SciPy integrates it."""
     f, A, tau = draw.uniform(0, 2, H), draw.uniform(-1, 1, H), draw.uniform(0.5, 9, H)
     h, dt = draw.uniform(-1, 1, H), 1.7
     wanted = solve_ivp(lambda _, v: (-(1 + f) * v + f * A) / tau, (0, dt), h, rtol=1e-11, atol=1e-13).y[:, -1]
     found = ops.linear_step(*t(np.concatenate([f, A])[None], h[None], [[dt]], tau)).numpy()[0]
-    assert np.allclose(found, wanted, atol=1e-9, rtol=0)
+    assert close(found, wanted, "solved")
 
 
-@pytest.mark.parametrize("H", [1, 2, 3, 7, 17])
+@pytest.mark.parametrize("H", SIZES)
 def test_mobius_is_a_matrix(draw: np.random.Generator, H: int) -> None:
     """Steps compose as the 2x2 matrices [[1+s*k*A, s*(f+k)*A], [s*k, 1+s*(1+f+k)]]."""
     tau, h = draw.uniform(0.5, 9, H), draw.uniform(-1, 1, H)
@@ -189,7 +199,80 @@ def test_mobius_is_a_matrix(draw: np.random.Generator, H: int) -> None:
         state = ops.mobius_step(u, state, step, torch.from_numpy(tau))
     P = product
     wanted = (P[:, 0, 0] * h + P[:, 0, 1]) / (P[:, 1, 0] * h + P[:, 1, 1])
-    assert np.allclose(state.numpy()[0], wanted, atol=1e-11, rtol=0)
+    assert close(state.numpy()[0], wanted, "composed")
+
+
+STEPS = {  # every step, as a function of its input's share, the state and dt
+    "leaky": (1, lambda u, h, dt, W, tau: ops.leaky_step(u, h, dt, W[0], tau)),
+    "leaky euler": (1, lambda u, h, dt, W, tau: ops.leaky_step(u, h, dt, W[0], tau, method="euler")),
+    "liquid": (2, lambda u, h, dt, W, tau: ops.liquid_step(u, h, dt, W[0], W[1], tau.log())),
+    "ltc": (2, lambda u, h, dt, W, tau: ops.ltc_step(
+        torch.cat([u.chunk(2, -1)[0].tanh() * u.chunk(2, -1)[1].abs(), u.chunk(2, -1)[1].abs()], -1),
+        h, dt, W[0].abs(), W[1], 50 * W[2], W[3].sign(), tau, tau.log().tanh(), tau)),
+    "cfc": (4, lambda u, h, dt, W, tau: ops.cfc_step(u, h, dt, W[:4], tau)),
+    "cfc no_gate": (4, lambda u, h, dt, W, tau: ops.cfc_step(u, h, dt, W[:4], tau, mode="no_gate")),
+    "cfc pure": (1, lambda u, h, dt, W, tau: ops.cfc_step(u, h, dt, W[:1], tau, [tau, tau - 2], mode="pure")),
+    "cfc carry": (5, lambda u, h, dt, W, tau: ops.cfc_step(u, h, dt, W, tau, carry=True)),
+    "linear": (2, lambda u, h, dt, W, tau: ops.linear_step(
+        torch.cat([u.chunk(2, -1)[0].abs(), u.chunk(2, -1)[1].tanh()], -1), h, dt, tau)),
+    "mobius": (3, lambda u, h, dt, W, tau: ops.mobius_step(
+        torch.cat([*(p.abs() for p in u.chunk(3, -1)[:2]), u.chunk(3, -1)[2].tanh()], -1), h, dt, tau)),
+}  # fmt: skip
+FLOWS = [name for name in STEPS if not name.startswith("cfc") or name == "cfc carry"]
+
+
+def arguments(draw: np.random.Generator, name: str, H: int = 7) -> list[Tensor]:
+    width = STEPS[name][0] * H
+    return t(
+        draw.normal(size=(5, width)), draw.uniform(-1, 1, (5, H)), draw.uniform(0.1, 3, (5, 1)),
+        draw.normal(size=(5, H, H)), draw.uniform(0.5, 9, H),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_no_time_is_no_change(draw: np.random.Generator, name: str) -> None:
+    u, h, dt, W, tau = arguments(draw, name)
+    assert close(STEPS[name][1](u, h, 0 * dt, W, tau), h.numpy())
+    assert not close(STEPS[name][1](u, h, dt, W, tau), h.numpy())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("wide", "late"), [(1.0, 1e30), (1e4, 1.0), (1e4, 1e30), (1e4, 1e-30)])
+@pytest.mark.parametrize("name", [name for name in STEPS if name != "leaky euler"])
+def test_the_ends_of_dt_and_u_are_finite(
+    draw: np.random.Generator, name: str, wide: float, late: float, dtype: torch.dtype
+) -> None:
+    u, h, dt, W, tau = [a.to(dtype) for a in arguments(draw, name)]
+    given = [a.requires_grad_() for a in (wide * u, h, late * dt, W, tau)]
+    after = STEPS[name][1](*given)
+    assert bool(after.isfinite().all())
+    after.sum().backward()
+    for a, what in zip(given, ("u", "h", "dt", "W", "tau"), strict=True):
+        assert a.grad is None or bool(a.grad.isfinite().all()), what
+
+
+def test_leaky_solves_its_equation(draw: np.random.Generator) -> None:
+    """tau*h' = target - h with the target held, as SciPy integrates it."""
+    H = 7
+    u, h, W, tau = draw.normal(size=H), draw.uniform(-1, 1, H), draw.normal(size=(H, H)), draw.uniform(0.5, 9, H)
+    target = np.tanh(u + W @ h)
+    wanted = solve_ivp(lambda _, v: (target - v) / tau, (0, 2.3), h, rtol=1e-11, atol=1e-13).y[:, -1]
+    assert close(ops.leaky_step(*t(u[None], h[None], [[2.3]], W, tau)).numpy()[0], wanted, "solved")
+
+
+@pytest.mark.parametrize("what", TOLERANCE)
+@pytest.mark.parametrize("name", STEPS)
+def test_tolerances_are_tight(draw: np.random.Generator, name: str, what: str) -> None:
+    """20 tolerances in one weight show in the result: none is too wide to see that much."""
+    u, h, dt, W, tau = arguments(draw, name)
+    after = STEPS[name][1](u, h, dt, W, tau)
+    nudged = STEPS[name][1](u, h, dt, W, tau * (1 + 20 * TOLERANCE[what]))
+    moved = (after - nudged).abs().max() / (20 * TOLERANCE[what])
+    off = after.clone()
+    off[2, 3] += 20 * TOLERANCE[what]
+    assert close(after, after.numpy(), what)
+    assert not close(off, after.numpy(), what)
+    assert moved > 0.05, f"a relative error in tau moves the state only {moved:.3g} times as far"
 
 
 def test_shapes_are_checked() -> None:
