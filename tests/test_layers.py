@@ -11,7 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
-from liquidtorch import LTC, Bidirectional, CfC, Leaky, Liquid, MixedMemory, Recurrent, Stack, Wiring, layers
+from liquidtorch import (
+    LTC,
+    Bidirectional,
+    CfC,
+    Leaky,
+    Linear,
+    Liquid,
+    MixedMemory,
+    Mobius,
+    Recurrent,
+    Stack,
+    Wiring,
+    layers,
+)
 from liquidtorch.errors import OptionError, ShapeError
 
 
@@ -104,6 +117,50 @@ def test_dt_in_every_form(layer: Recurrent) -> None:
 def test_what_may_not_come_in(layer: Recurrent, shape, options: dict, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=re.escape(text)):
         layer(torch.zeros(shape), **options)
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "text"),
+    [
+        (np.zeros((2, 5, 3)), {}, "`x` must be a tensor or a PackedSequence; got ndarray. Use torch.as_tensor(x)."),
+        (None, {}, "`x` must be a tensor or a PackedSequence; got NoneType."),
+        (torch.zeros(2, 5, 3), {"dt": "fast"}, "`dt` must be a number or hold numbers; got 'fast' (str)."),
+        (torch.zeros(2, 5, 3), {"dt": None}, "`dt` must be a number or hold numbers; got None (NoneType)."),
+        (torch.zeros(2, 5, 3), {"dt": 1j}, "`dt` must be a number or hold numbers; got 1j (complex)."),
+        (torch.zeros(2, 5, 3), {"dt": torch.ones(5) * 1j}, "must be a number or hold numbers; got torch.complex64."),
+        (torch.zeros(2, 5, 3), {"dt": [True] * 5}, "`dt` must be a number or hold numbers; got torch.bool."),
+        (torch.zeros(2, 5, 3), {"dt": float("inf")}, "`dt` must be a number at least 0; got inf."),
+        (torch.zeros(2, 5, 3), {"h": 0.0}, "`h` must be a tensor or a tuple of tensors; got float."),
+        (torch.zeros(2, 5, 3), {"h": (0.0,)}, "`h` must be a tensor or a tuple of tensors; got tuple."),
+    ],
+)
+def test_what_is_no_tensor(layer: Recurrent, x, options: dict, text: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(text)):
+        layer(x, **options)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *[lambda kind=kind: Recurrent(kind(3, 4)) for kind in (Leaky, Liquid, LTC, CfC, Linear, Mobius)],
+        lambda: MixedMemory(CfC(3, 4)),
+        lambda: Bidirectional(Recurrent(Leaky(3, 2)), Recurrent(Liquid(3, 2))),
+    ],
+)
+def test_no_rows_give_no_rows_and_no_gradient(make) -> None:
+    """B = 0 is a batch like any other (T = 0 is not: there is no step to answer)."""
+    layer = make()
+    lengths = torch.zeros(0, dtype=torch.int64)
+    y, h = layer(torch.zeros(0, 5, 3), dt=torch.zeros(0, 5), lengths=lengths, reset=torch.zeros(0, 5) > 0)
+    assert y.shape == (0, 5, 4)
+    assert all(len(part) == 0 for part in ([h] if isinstance(h, Tensor) else h))
+    y.sum().backward()
+    assert not any(p.grad.any() for p in layer.parameters() if p.grad is not None)
+
+
+def test_reset_may_be_a_list(layer: Recurrent) -> None:
+    x, reset = torch.randn(2, 3, 3), [[False, True, False], [False, False, True]]
+    assert torch.equal(layer(x, reset=reset)[0], layer(x, reset=torch.tensor(reset))[0])
 
 
 def test_x_must_be_of_the_weights_dtype(layer: Recurrent) -> None:

@@ -69,7 +69,7 @@ class Layer(nn.Module):
 
     def forward(
         self, x: Tensor | PackedSequence, h: Any = None, *, dt: Times = 1.0,
-        lengths: Tensor | Sequence[int] | None = None, reset: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None, reset: Tensor | Sequence[Sequence[bool]] | None = None,
     ) -> tuple[Any, Any]:  # fmt: skip
         """Run over a batch of sequences.
 
@@ -84,7 +84,7 @@ class Layer(nn.Module):
             told, and the full (B, T) is asked for.
         lengths : (B,) of 0 to T, optional
             Where each row ends: from there its state is frozen and its output 0, whatever x and dt hold.
-        reset : bool tensor (B, T), optional
+        reset : bool (B, T), optional
             The state is `initial` again just before these steps.
 
         Returns
@@ -98,8 +98,8 @@ class Layer(nn.Module):
         ShapeError
             If a shape, dtype or device does not fit.
         OptionError
-            If dt is negative or not finite, lengths leave 0 to T, or lengths are given twice. The values of tensors
-            are not read while compiling, exporting or inside `torch.func` transforms.
+            If x or h is no tensor, dt is no number, negative or not finite, lengths leave 0 to T, or lengths are given
+            twice. The values of tensors are not read while compiling, exporting or inside `torch.func` transforms.
         """
         x, lengths, wrap = _padded(x, lengths)
         like = next(self.parameters())
@@ -112,6 +112,7 @@ class Layer(nn.Module):
             lengths = torch.as_tensor(lengths, device=x.device)
             _check_lengths(lengths, batch, steps)
         if reset is not None:
+            reset = torch.as_tensor(reset, device=x.device)
             check_shape("reset", reset.shape, ("batch", "time"), batch=batch, time=steps)
             if reset.dtype != torch.bool:
                 raise ShapeError(f"`reset` must be of torch.bool; got {reset.dtype}. Use reset.bool().")
@@ -136,7 +137,9 @@ class Layer(nn.Module):
 
     def _checked_state(self, h: Any, batch: int, like: Tensor) -> Any:
         specs = self.state_spec()
-        tensors = (h,) if isinstance(h, Tensor) else tuple(h)
+        if not isinstance(h, Tensor | tuple | list) or not all(isinstance(part, Tensor) for part in tensors_of(h)):
+            raise OptionError(f"`h` must be a tensor or a tuple of tensors; got {type(h).__name__}.")
+        tensors = tensors_of(h)
         if len(tensors) != len(specs):
             names = ", ".join(spec.name for spec in specs)
             raise ShapeError(f"`h` must hold {len(specs)} tensors ({names}); got {len(tensors)}.")
@@ -168,7 +171,9 @@ def _readable(found: Tensor) -> bool:
 
 def _padded(x: Any, lengths: Any) -> tuple[Tensor, Any, Callable[[Tensor], Any]]:
     """Return x as (B, T, F), its lengths, and how to give an output back in x's own kind."""
-    if not isinstance(x, PackedSequence) and not getattr(x, "is_nested", False):
+    if not isinstance(x, PackedSequence | Tensor):
+        raise OptionError(f"`x` must be a tensor or a PackedSequence; got {type(x).__name__}. Use torch.as_tensor(x).")
+    if isinstance(x, Tensor) and not x.is_nested:
         return x, lengths, lambda y: y
     kind = "PackedSequence" if isinstance(x, PackedSequence) else "NestedTensor"
     if lengths is not None:
@@ -210,7 +215,12 @@ def _dt_grid(dt: Times, batch: int, steps: int, like: Tensor) -> Tensor:
         if not torch.compiler.is_compiling():
             check_range("dt", dt, 0)
         return like.new_full((1, 1), dt).expand(batch, steps)
-    found = torch.as_tensor(dt, device=like.device).to(like.dtype)
+    if isinstance(dt, str) or not isinstance(dt, Sequence | np.ndarray | np.generic | Tensor):
+        raise OptionError(f"`dt` must be a number or hold numbers; got {dt!r} ({type(dt).__name__}).")
+    found = torch.as_tensor(dt, device=like.device)
+    if found.is_complex() or found.dtype == torch.bool:
+        raise OptionError(f"`dt` must be a number or hold numbers; got {found.dtype}.")
+    found = found.to(like.dtype)
     if found.dim() == 0:
         grid = found.expand(batch, steps)
     elif found.dim() == 1:
