@@ -189,7 +189,7 @@ def _padded(x: Any, lengths: Any) -> tuple[Tensor, Any, Callable[[Tensor], Any]]
         return padded, lengths, pack
     if x.layout != torch.jagged:
         raise ShapeError(f"`x` must be a NestedTensor of layout torch.jagged; got {x.layout}.")
-    offsets = x.offsets()
+    offsets = x.offsets()  # pyright: ignore[reportAttributeAccessIssue]
     lengths = offsets.diff()
     return (
         x.to_padded_tensor(0.0),
