@@ -10,7 +10,7 @@ TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 .PHONY: demo test test-slow lint bench clean
 
 # The stamp is younger than what it depends on exactly when the environment is up to date.
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml constraints.txt CMakeLists.txt $(wildcard liquidtorch/ops/csrc/*)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "liquidtorch needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch

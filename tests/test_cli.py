@@ -123,10 +123,10 @@ def test_info_says_what_runs_and_why(capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["info"]) == 0
     said = capsys.readouterr().out
     assert torch.__version__ in said
-    assert "liquid_step" in said
+    assert "ltc_synapses" in said
     assert cli.main(["info", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["kernels"]["ltc_step"].startswith(("reference", "fast"))
+    assert found["kernels"]["ltc"].startswith(("kernel: compiled for ", "reference: "))
     assert found["optional"].keys() == {"pandas", "pyarrow", "ncps"}
 
 

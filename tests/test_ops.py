@@ -156,7 +156,7 @@ def test_cfc_backbone(draw: np.random.Generator) -> None:
     g = sigmoid(a * dt + b)
     wanted = np.tanh(ff1) * (1 - g) + np.tanh(ff2) * g
     backbone = [tuple(t(W_1, b_1)), tuple(t(W_2, b_2))]
-    found = ops.cfc_step(*t(u, h, dt, W_h, np.ones(H)), (), (), backbone, activation=torch.relu).numpy()
+    found = ops.cfc_step(*t(u, h, dt, W_h, np.ones(H)), (), (), backbone, activation="relu").numpy()
     assert close(found, wanted)
 
 
@@ -294,7 +294,9 @@ def test_shapes_are_checked() -> None:
 
 
 def test_backend_says_what_runs() -> None:
-    for op in ops.STEPS:
-        assert ops.backend(op, torch.zeros(1)).startswith("reference: plain PyTorch on cpu")
-    with pytest.raises(OptionError, match=r"`op` must be one of .*; got 'ltc_stop'. Did you mean 'ltc_step'\?"):
-        ops.backend("ltc_stop", torch.zeros(1))
+    for op in ops.SEQUENCES:
+        assert ops.backend(op, torch.zeros(1)).startswith(("kernel: compiled for ", "reference: plain PyTorch on cpu"))
+        with ops.use("reference"):
+            assert ops.backend(op, torch.zeros(1)) == "reference: plain PyTorch on cpu (asked for by ops.use)"
+    with pytest.raises(OptionError, match=r"`op` must be one of .*; got 'ltc_synapse'. Did you mean 'ltc_synapses'\?"):
+        ops.backend("ltc_synapse", torch.zeros(1))

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .. import ops
 from ..errors import OptionError, ShapeError, check_choice, check_range
 from ..wiring import Wiring
 
@@ -57,6 +58,8 @@ class Cell(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Cell.kinds[cls.__name__] = cls
+        if {"step", "initial"} & cls.__dict__.keys() and "sequence" not in cls.__dict__:
+            cls.sequence = Cell.sequence  # its parent's kernel does not know the new step
 
     def __init__(
         self, features: int, units: int, tau: Tau | None, wiring: Wiring | None = None, **options: Any
@@ -74,6 +77,7 @@ class Cell(nn.Module):
                 )
             self.register_buffer("live_h", _float(wiring.recurrent != 0), persistent=False)
             self.register_buffer("live_x", _float(wiring.sensory != 0), persistent=False)
+            self._list("h", self.live_h)
         else:
             self.live_h = self.live_x = None
 
@@ -97,6 +101,26 @@ class Cell(nn.Module):
     def step(self, u: Tensor, h: Tensor, dt: Tensor, weights: tuple[Any, ...] | None = None) -> Tensor:
         """Return the state after one step: u (B, U) from `inputs`, h (B, H), dt (B, 1)."""
         raise NotImplementedError
+
+    def sequence(self, u: Tensor, h: Tensor, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> Tensor:
+        """Return the state after every step, (B, T, H): u (B, T, U), dt and reset (B, T), lengths (B,).
+
+        A cell for which `ops` has a kernel calls it here; any other is stepped.
+        """
+        weights = self.weights()
+        start = [self.initial(u.shape[0], h)]
+        return ops.over(lambda u, h, dt: (self.step(u, h[0], dt, weights),), u, [h], dt, lengths, reset, start)[0]
+
+    def _list(self, name: str, live: Tensor, sweep: Sequence[Tensor] = ()) -> None:
+        """Keep a list of the synapses of `live` for the kernels."""
+        for field, found in ops.synapses(live, sweep)._asdict().items():
+            self.register_buffer(f"{field}_{name}", found, persistent=False)
+
+    def _listed(self, name: str) -> ops.Synapses | None:
+        """Return the list kept under `name`; None if there is none, for then every synapse exists."""
+        if f"start_{name}" not in self._buffers:
+            return None
+        return ops.Synapses(*(self._buffers[f"{field}_{name}"] for field in ops.Synapses._fields))  # pyright: ignore
 
     def output(self, h: Tensor) -> Tensor:
         """Return what the cell shows of its state, (B, outputs): the motor units, or all."""
@@ -122,7 +146,12 @@ class Cell(nn.Module):
             self.wiring = _renumbered(self.wiring, order.tolist())
             self.live_h = self.live_h[order][:, order]
             self.live_x = self.live_x[order]
+            self._relist()
         renumber(self, self.axes, order)
+
+    def _relist(self) -> None:
+        """List the synapses again, after the wiring has changed."""
+        self._list("h", self.live_h)
 
     def config(self) -> dict[str, Any]:
         """Return everything `cells.build` needs, as plain JSON values; the weights are in `state_dict`."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as fn
 from torch.nn.functional import linear
 
 from .. import ops
@@ -19,14 +17,6 @@ from .cell import Cell, Spec, Tau, log_taus, masked
 HEADS = {"default": 4, "no_gate": 4, "pure": 1}  # ff1, ff2, time_a, time_b; pure has ff1 alone
 
 
-def lecun_tanh(x: Tensor) -> Tensor:
-    """Return 1.7159*tanh(0.666*x), whose value at 1 is 1 (LeCun 1998; 0.666 as CfC was published)."""
-    return 1.7159 * torch.tanh(0.666 * x)
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "lecun_tanh": lecun_tanh, "tanh": torch.tanh, "relu": fn.relu, "silu": fn.silu, "gelu": fn.gelu,
-}  # fmt: skip
 SWEEP = ("inter", "command", "motor")
 
 
@@ -100,12 +90,12 @@ class CfC(Cell):
         if backbone is not None and wiring is not None:
             raise OptionError("`backbone` must be None with a wiring (it would mix what the wiring keeps apart).")
         activation = activation or "lecun_tanh"
-        check_choice("activation", activation, ACTIVATIONS)
+        check_choice("activation", activation, ops.ACTIVATIONS)
         options = {"mode": mode, "carry": carry}
         if backbone is not None:
             options |= {"backbone": list(backbone), "activation": activation}
         super().__init__(features, units, tau, wiring, **options)
-        self.mode, self.carry, self.activation = mode, bool(carry), ACTIVATIONS[activation]
+        self.mode, self.carry, self.activation = mode, bool(carry), activation
         self.continuous = self.carry
         heads = HEADS[mode] + self.carry
         if backbone is None:
@@ -150,6 +140,13 @@ class CfC(Cell):
             self.groups = len(found)
             for i, units in enumerate(found):
                 self.register_buffer(f"group_{i}", torch.tensor(units), persistent=False)
+            self._relist()
+
+    def _relist(self) -> None:
+        self._list("h", self.live_h, self._sweep())
+
+    def _sweep(self) -> tuple[Tensor, ...]:
+        return tuple(self.get_buffer(f"group_{i}") for i in range(self.groups))
 
     def state_spec(self) -> tuple[Spec, ...]:
         """Describe the state: one tensor `h` (B, H) and the bounds of the mode."""
@@ -165,9 +162,8 @@ class CfC(Cell):
     def weights(self) -> tuple[Any, ...]:
         """Return W_h, tau, (A, w_tau), the groups of the sweep, and the layers after the backbone's first."""
         own = (self.A, self.w_tau) if self.mode == "pure" else ()
-        sweep = tuple(self.get_buffer(f"group_{i}") for i in range(self.groups))
         if not self.layers:
-            return masked(self.W_h, self.live_h), self.log_tau.exp(), own, sweep, ()
+            return masked(self.W_h, self.live_h), self.log_tau.exp(), own, self._sweep(), ()
         heads = (self.head_W.flatten(0, 1), self.head_b.flatten())
         return self.W_h, self.log_tau.exp(), own, (), (*zip(self.inner_W, self.inner_b, strict=True), heads)
 
@@ -176,6 +172,12 @@ class CfC(Cell):
         return ops.cfc_step(
             u, h, dt, *(weights or self.weights()), mode=self.mode, carry=self.carry, activation=self.activation
         )
+
+    def sequence(self, u: Tensor, h: Tensor, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> Tensor:
+        """Return the state after every step, (B, T, H)."""
+        options: Any = {"mode": self.mode, "carry": self.carry, "activation": self.activation}
+        options |= {"synapses": self._listed("h"), "lengths": lengths, "reset": reset}
+        return ops.cfc(u, h, dt, *self.weights(), **options)
 
 
 def _xavier(shape: tuple[int, ...], sources: int) -> nn.Parameter:

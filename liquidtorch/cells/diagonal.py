@@ -79,6 +79,10 @@ class Linear(Cell):
         """Return the state after one step."""
         return ops.linear_step(u, h, dt, *(weights or self.weights()))
 
+    def sequence(self, u: Tensor, h: Tensor, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> Tensor:
+        """Return the state after every step, (B, T, H)."""
+        return ops.linear(u, h, dt, *self.weights(), lengths=lengths, reset=reset)
+
 
 class Mobius(Cell):
     """Take LTC's fused step with one synapse from each unit to itself: nonlinear, yet a scan of 2x2 matrices.
@@ -152,3 +156,7 @@ class Mobius(Cell):
     def step(self, u: Tensor, h: Tensor, dt: Tensor, weights: tuple[Tensor] | None = None) -> Tensor:
         """Return the state after one step."""
         return ops.mobius_step(u, h, dt, *(weights or self.weights()))
+
+    def sequence(self, u: Tensor, h: Tensor, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> Tensor:
+        """Return the state after every step, (B, T, H)."""
+        return ops.mobius(u, h, dt, *self.weights(), lengths=lengths, reset=reset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -85,6 +87,11 @@ class Leaky(Cell):
         """Return the state after one step."""
         return ops.leaky_step(u, h, dt, *(weights or self.weights()), method=self.method)
 
+    def sequence(self, u: Tensor, h: Tensor, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> Tensor:
+        """Return the state after every step, (B, T, H)."""
+        options: Any = {"synapses": self._listed("h"), "lengths": lengths, "reset": reset}
+        return ops.leaky(u, h, dt, *self.weights(), method=self.method, **options)
+
 
 class Liquid(Cell):
     """Relax every unit towards a tanh of its inputs, at a pace the inputs and the state set: the default cell.
@@ -154,3 +161,7 @@ class Liquid(Cell):
     def step(self, u: Tensor, h: Tensor, dt: Tensor, weights: tuple[Tensor, Tensor, Tensor] | None = None) -> Tensor:
         """Return the state after one step."""
         return ops.liquid_step(u, h, dt, *(weights or self.weights()))
+
+    def sequence(self, u: Tensor, h: Tensor, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> Tensor:
+        """Return the state after every step, (B, T, H)."""
+        return ops.liquid(u, h, dt, *self.weights(), synapses=self._listed("h"), lengths=lengths, reset=reset)

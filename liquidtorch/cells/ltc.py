@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +83,8 @@ class LTC(Cell):
         check_range("unfolds", unfolds, 1, whole=True)
         super().__init__(features, units, tau, wiring, unfolds=unfolds)
         self.unfolds = unfolds
+        self._list("h", torch.ones(units, units) if wiring is None else self.live_h)
+        self._list("x", torch.ones(units, features) if wiring is None else self.live_x)
         self.w, self.mu, self.sigma = _synapses((units, units))
         self.w_x, self.mu_x, self.sigma_x = _synapses((units, features))
         if wiring is None:
@@ -116,7 +119,9 @@ class LTC(Cell):
     def inputs(self, x: Tensor) -> Tensor:
         """Return the features' share of N beside that of D, (..., 2H)."""
         w_x = masked(softplus(self.w_x), self.live_x)
-        return torch.cat(ops.ltc_synapses(x, w_x, self.mu_x, self.sigma_x, self.erev_x), dim=-1)
+        return torch.cat(
+            ops.ltc_synapses(x, w_x, self.mu_x, self.sigma_x, self.erev_x, synapses=self._listed("x")), dim=-1
+        )
 
     def weights(self) -> tuple[Tensor, ...]:
         """Return w, mu, sigma, erev, gleak, vleak and cm, the conductances positive or, where dead, zero."""
@@ -126,6 +131,15 @@ class LTC(Cell):
     def step(self, u: Tensor, h: Tensor, dt: Tensor, weights: tuple[Tensor, ...] | None = None) -> Tensor:
         """Return the state after one step."""
         return ops.ltc_step(u, h, dt, *(weights or self.weights()), unfolds=self.unfolds)
+
+    def sequence(self, u: Tensor, h: Tensor, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> Tensor:
+        """Return the state after every step, (B, T, H)."""
+        options: Any = {"synapses": self._listed("h"), "lengths": lengths, "reset": reset}
+        return ops.ltc(u, h, dt, *self.weights(), unfolds=self.unfolds, **options)
+
+    def _relist(self) -> None:
+        super()._relist()
+        self._list("x", self.live_x)
 
     def taus(self) -> Tensor:
         """Return cm / g, the time constant of every unit with its synapses half open, (H,), in the unit of dt."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops import scan
 from torch.nn.functional import linear
 
-from .. import cells
+from .. import cells, ops
 from ..cells import Cell, Spec
 from ..errors import OptionError
-from .door import Layer, live_steps, tensors_of
+from .door import Layer, live_steps
 
 
 class Recurrent(Layer):
@@ -35,8 +33,8 @@ class Recurrent(Layer):
 
     Notes
     -----
-    Called as every layer is: see `Layer.forward` for x, h, dt, lengths and reset. Eager, the loop is Python's; under
-    `torch.compile` and `torch.export` it is one `scan` over a dynamic T. Memory for a backward pass grows with T.
+    Called as every layer is: see `Layer.forward` for x, h, dt, lengths and reset. One kernel runs
+    all steps where one fits (`ops.backend`). Memory for a backward pass grows with T.
 
     Examples
     --------
@@ -95,13 +93,9 @@ class Recurrent(Layer):
         """Return all that depends on x alone, for all steps at once."""
         return self.cell.inputs(x)
 
-    def weights(self) -> tuple[Any, ...]:
-        """Return the weights as the step needs them, made once for the sequence."""
-        return self.cell.weights()
-
-    def step(self, u: Tensor, h: Any, dt: Tensor, weights: tuple[Any, ...]) -> Any:
-        """Return the state after one step."""
-        return self.cell.step(u, h, dt, weights)
+    def states(self, u: Tensor, h: Any, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, ...]:
+        """Return the tensors of the state after every step, (B, T, H) each."""
+        return (self.cell.sequence(u, h, dt, lengths, reset),)
 
     def output(self, h: Any) -> Tensor:
         """Return what is shown of the state."""
@@ -112,51 +106,10 @@ class Recurrent(Layer):
         live = None if lengths is None else live_steps(lengths, x.shape[1])
         if live is not None:  # what stands in the padding must not reach a gradient, not even as 0 * nan
             x, dt = x.masked_fill(~live.unsqueeze(-1), 0), dt.masked_fill(~live, 0)
-        weights = self.weights()
-        start = tensors_of(self.initial(x.shape[0]))
-
-        def advance(old: tuple[Tensor, ...], now: dict[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor]:
-            h = old
-            if "reset" in now:
-                h = tuple(torch.where(now["reset"], a, b) for a, b in zip(start, h, strict=True))
-            h = tensors_of(self.step(now["u"], self._state(h), now["dt"], weights))
-            if "live" in now:
-                h = tuple(torch.where(now["live"], a, b) for a, b in zip(h, old, strict=True))
-            return h, self.output(self._state(h))
-
-        over_time = {"u": self.inputs(x), "dt": dt.unsqueeze(-1)}
-        over_time |= {} if live is None else {"live": live.unsqueeze(-1)}
-        over_time |= {} if reset is None else {"reset": reset.unsqueeze(-1)}
-        tensors, y = _over(advance, tensors_of(h), over_time)
-        return y if live is None else y.masked_fill(~live.unsqueeze(-1), 0), self._state(tensors)
-
-
-def _over(advance: Any, h: tuple[Tensor, ...], over_time: dict[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Advance h through all steps: a Python loop, or, while tracing, one operator that leaves T open."""
-    if torch.compiler.is_compiling():
-        _let_scan_count()
-
-        def step(old: tuple[Tensor, ...], now: dict[str, Tensor]) -> tuple[tuple[Tensor, ...], Tensor]:
-            h, y = advance(old, now)
-            return tuple(a.clone() for a in h), y.clone()  # scan wants results that share no memory
-
-        h, y = scan(step, h, {name: found.transpose(0, 1) for name, found in over_time.items()})
-        return h, y.transpose(0, 1)
-    outputs = []
-    steps = [found.unbind(1) for found in over_time.values()]
-    for now in zip(*steps, strict=True):
-        h, y = advance(h, dict(zip(over_time, now, strict=True)))
-        outputs.append(y)
-    return h, torch.stack(outputs, dim=1)
-
-
-@torch._dynamo.assume_constant_result
-def _let_scan_count() -> None:
-    """While tracing, let Inductor read its loop counter: outside `fullgraph=True` it may not, and scan fails."""
-    context = torch._guards.TracingContext.try_get()  # pyright: ignore
-    shapes = None if context is None or context.fake_mode is None else context.fake_mode.shape_env
-    if shapes is not None:
-        shapes.settings = dataclasses.replace(shapes.settings, allow_scalar_outputs=True)
+        states = self.states(self.inputs(x), h, dt, lengths, reset)
+        y = self.output(self._state(states))
+        after = self._state([a[:, -1] for a in states])
+        return y if live is None else y.masked_fill(~live.unsqueeze(-1), 0), after
 
 
 class MixedMemory(Recurrent):
@@ -232,17 +185,17 @@ class MixedMemory(Recurrent):
         """Return the gates' share of x, (..., 4H), beside the cell's."""
         return torch.cat([linear(x, self.V_x.flatten(0, 1), self.b.flatten()), self.cell.inputs(x)], dim=-1)
 
-    def weights(self) -> tuple[Any, ...]:
-        """Return V_h and the cell's weights."""
-        return self.V_h.flatten(0, 1), self.cell.weights()
+    def states(self, u: Tensor, h: Any, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, ...]:
+        """Return h and c after every step, (B, T, H) each."""
+        V_h, inner = self.V_h.flatten(0, 1), self.cell.weights()
 
-    def step(self, u: Tensor, h: Any, dt: Tensor, weights: tuple[Any, ...]) -> Any:
-        """Return the state after one step."""
-        V_h, inner = weights
-        gates, u = u.split([V_h.shape[0], u.shape[-1] - V_h.shape[0]], dim=-1)
-        i, f, g, o = (gates + linear(h.h, V_h)).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * h.c + torch.sigmoid(i) * torch.tanh(g)
-        return self.State(self.cell.step(u, torch.sigmoid(o) * torch.tanh(c), dt, inner), c)
+        def step(u: Tensor, h: tuple[Tensor, ...], dt: Tensor) -> tuple[Tensor, ...]:
+            gates, u = u.split([V_h.shape[0], u.shape[-1] - V_h.shape[0]], dim=-1)
+            i, f, g, o = (gates + linear(h[0], V_h)).chunk(4, dim=-1)
+            c = torch.sigmoid(f) * h[1] + torch.sigmoid(i) * torch.tanh(g)
+            return self.cell.step(u, torch.sigmoid(o) * torch.tanh(c), dt, inner), c
+
+        return ops.over(step, u, h, dt, lengths, reset, self.initial(u.shape[0]))
 
     def output(self, h: Any) -> Tensor:
         """Return what the cell shows of its state."""

@@ -10,7 +10,18 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as fn
 from torch.nn.functional import linear
+
+
+def lecun_tanh(x: Tensor) -> Tensor:
+    """Return 1.7159*tanh(0.666*x), whose value at 1 is 1 (LeCun 1998; 0.666 as CfC was published)."""
+    return 1.7159 * torch.tanh(0.666 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "lecun_tanh": lecun_tanh, "tanh": torch.tanh, "relu": fn.relu, "silu": fn.silu, "gelu": fn.gelu,
+}  # fmt: skip
 
 
 def rate(log_tau: Tensor) -> Tensor:
@@ -69,14 +80,14 @@ def cfc_step(
     u: Tensor, h: Tensor, dt: Tensor,
     W_h: Tensor, tau: Tensor, own: Sequence[Tensor] = (), sweep: Sequence[Tensor] = (),
     backbone: Sequence[tuple[Tensor, Tensor]] = (), *,
-    mode: str = "default", carry: bool = False, activation: Callable[[Tensor], Tensor] = torch.tanh,
+    mode: str = "default", carry: bool = False, activation: str = "lecun_tanh",
 ) -> Tensor:  # fmt: skip
     """h' = heads(backbone([x, h]), dt/tau): dense, through a backbone, or unit group by unit group along `sweep`."""
     s = dt / tau
     if backbone:
-        z = activation(u + linear(h, W_h))
-        for i, (W, b) in enumerate(backbone):
-            z = linear(activation(z) if i else z, W, b)
+        z = u + linear(h, W_h)
+        for W, b in backbone:
+            z = linear(ACTIVATIONS[activation](z), W, b)
         return cfc_heads(z.unflatten(-1, (-1, h.shape[-1])).unbind(-2), h, s, own, mode=mode, carry=carry)
     u = u.unflatten(-1, (-1, h.shape[-1]))  # (B, heads, H)
     if not sweep:

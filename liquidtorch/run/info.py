@@ -25,7 +25,7 @@ def everything() -> dict[str, Any]:
         "torch": torch.__version__,
         "devices": ", ".join(devices),
         "threads": f"{torch.get_num_threads()} of {os.cpu_count()} processors",
-        "kernels": {op: ops.backend(op, like) for op in ops.STEPS},
+        "kernels": {op: ops.backend(op, like) for op in ops.SEQUENCES},
         "packages": {name: _version(name) for name in PARTS},
         "optional": {name: _version(name) for name in OPTIONAL},
     }

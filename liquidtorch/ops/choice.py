@@ -1,0 +1,100 @@
+"""Which implementation runs: the reference, or a kernel that is compared with it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from ..errors import BackendError, check_choice
+from . import cpu
+
+SEQUENCES = ("leaky", "liquid", "ltc", "cfc", "linear", "mobius", "ltc_synapses")
+TWINS: dict[str, ModuleType] = {"cpu": cpu}  # device type -> the module here that holds its kernels
+_chosen = "auto"  # a plain global: a ContextVar breaks full-graph compilation (torch 2.13)
+
+
+@contextlib.contextmanager
+def use(which: str) -> Iterator[None]:
+    """Inside the block run the reference, or the kernels only.
+
+    Parameters
+    ----------
+    which : "auto", "fast" or "reference"
+        "auto" takes a kernel wherever one fits; "fast" raises where none does.
+
+    Raises
+    ------
+    OptionError
+        If `which` is none of these.
+
+    Examples
+    --------
+    >>> from liquidtorch import ops
+    >>> with ops.use("reference"):
+    ...     print(ops.backend("ltc", torch.zeros(1)))
+    reference: plain PyTorch on cpu (asked for by ops.use)
+    """
+    global _chosen
+    check_choice("which", which, ("auto", "fast", "reference"))
+    before, _chosen = _chosen, which
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
+def backend(op: str, like: Tensor) -> str:
+    """Say what would run `op` on states like `like`, and why.
+
+    Parameters
+    ----------
+    op : str
+        The name of a function over sequences, such as "ltc".
+    like : tensor
+        Its device and dtype count.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    OptionError
+        If there is no such function.
+
+    Examples
+    --------
+    >>> from liquidtorch import ops
+    >>> ops.backend("ltc", torch.zeros(1, dtype=torch.float16))
+    'reference: plain PyTorch on cpu (no kernel computes in torch.float16)'
+    """
+    check_choice("op", op, SEQUENCES)
+    found, why = _twin(like)
+    return why if found else f"reference: plain PyTorch on {like.device.type} ({why})"
+
+
+def pick(op: str, like: Tensor) -> ModuleType | None:
+    """Return the module whose function `op` runs on states like `like`, or None for the reference."""
+    found, why = _twin(like)
+    if found is None and _chosen == "fast":
+        raise BackendError(f"`ops.use` must be 'auto' or 'reference' here; got 'fast' ({op}: {why}).")
+    return found
+
+
+def _twin(like: Tensor) -> tuple[ModuleType | None, str]:
+    if _chosen == "reference":
+        return None, "asked for by ops.use"
+    if torch.compiler.is_exporting():
+        return None, "an exported program holds PyTorch's own operators only"
+    if not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is not None:  # pyright: ignore
+        return None, "torch.func transforms see through plain PyTorch only"
+    twin = TWINS.get(like.device.type)
+    if twin is None:
+        return None, f"there are no kernels for {like.device.type}"
+    if like.dtype not in twin.DTYPES:
+        return None, f"no kernel computes in {like.dtype}"
+    return (None, twin.MISSING) if twin.MISSING else (twin, twin.WHAT)

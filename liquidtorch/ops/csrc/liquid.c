@@ -1,0 +1,40 @@
+/* The library that ops/library.py loads, for one width of vectors and one kind of number.
+ *
+ * Every entry does tiles `from` to `to` of a whole; tiles share nothing but their inputs, so threads may take them in
+ * any order and the result is the same. Scratch is the caller's: nothing is allocated, nothing is global. */
+#include "dense.h"
+#include "scan.h"
+#include "synapses.h"
+#include "wired.h"
+
+#define JOIN(name, bits) name##_f##bits
+#define NAMED(name, bits) JOIN(name, bits)
+#define ENTRY(name) NAMED(name, REAL)
+
+int64_t ENTRY(lanes)(void) { return LANES; }
+
+/* The hash of the text this was built from. */
+const char *ENTRY(text)(void) { return TEXT; }
+
+void ENTRY(pack)(const real *W, int64_t groups, int64_t targets, int64_t sources, real *packed) {
+    pack(W, groups, targets, sources, packed);
+}
+
+void ENTRY(pack_back)(const real *W, int64_t groups, int64_t targets, int64_t sources, real *packed) {
+    pack_back(W, groups, targets, sources, packed);
+}
+
+#define ENTRIES(Type, name, numbers)                                                            \
+    int64_t ENTRY(name##_scratch)(const Type *d) { return name##_scratch(d); }                  \
+    void ENTRY(name##_forward)(const Type *d, int64_t from, int64_t to, real *scratch) {        \
+        for (int64_t tile = from; tile < to; tile++) name##_forward(d, tile, (numbers *)scratch); \
+    }                                                                                           \
+    void ENTRY(name##_backward)(const Type *d, int64_t from, int64_t to, real *scratch) {       \
+        for (int64_t tile = from; tile < to; tile++) name##_backward(d, tile, (numbers *)scratch); \
+    }
+
+ENTRIES(Dense, dense, real)
+ENTRIES(Wired, wired, lanes)
+ENTRIES(LTC, ltc, lanes)
+ENTRIES(Synapses, synapses, lanes)
+ENTRIES(Scan, scan, real)

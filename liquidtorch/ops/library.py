@@ -1,0 +1,138 @@
+"""The compiled kernels: found, checked, loaded, and spread over threads."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib.metadata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LEVELS = {  # what torch says of the processor -> the libraries it can run, the fastest first
+    "AVX512": ("avx512", "avx2", "baseline"),
+    "AVX2": ("avx2", "baseline"),
+}
+WORTH = 2_000_000  # operations: some 0.2 ms, for which it pays to wake a second thread
+
+
+def _candidates(name: str) -> list[Path]:
+    """Where an installed library may be: beside this file, or, installed as editable, among the packages."""
+    found = [Path(__file__).parent / name]
+    try:
+        files = importlib.metadata.distribution("liquidtorch")
+        found.append(Path(str(files.locate_file(f"liquidtorch/ops/{name}"))))
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    return found
+
+
+def text_hash() -> str:
+    """Return the hash of the C text, as CMakeLists.txt takes it."""
+    texts = sorted((Path(__file__).parent / "csrc").glob("*.[ch]"))
+    hashes = "".join(hashlib.sha256(text.read_bytes()).hexdigest() for text in texts)
+    return hashlib.sha256(hashes.encode()).hexdigest()
+
+
+@functools.cache
+def load() -> tuple[ctypes.CDLL | None, str]:
+    """Return the fastest library this processor runs, and its name; or None, and why there is none."""
+    levels = LEVELS.get(torch.backends.cpu.get_cpu_capability(), ("baseline",))
+    why = "no compiled kernels are installed; with a C compiler, reinstall liquidtorch"
+    for level in levels:
+        for path in _candidates(f"liquid-{level}.so"):
+            if not path.is_file():
+                continue
+            try:
+                library = ctypes.CDLL(str(path))
+            except OSError as e:
+                why = f"{path.name} cannot be loaded: {e}"
+                continue
+            library.text_f32.restype = ctypes.c_char_p
+            if library.text_f32().decode() == text_hash():
+                return library, level
+            why = "the compiled kernels belong to another version; reinstall liquidtorch"
+    return None, why
+
+
+@functools.cache
+def entry(name: str, dtype: torch.dtype) -> Any:
+    """Return a function of the library for numbers of `dtype`."""
+    function = getattr(load()[0], f"{name}_f{32 if dtype == torch.float32 else 64}")
+    whole, pointer = ctypes.c_int64, ctypes.c_void_p
+    function.restype = whole if name.endswith(("lanes", "scratch")) else None
+    if name.startswith("pack"):
+        function.argtypes = [pointer, whole, whole, whole, pointer]
+    elif name.endswith("scratch"):
+        function.argtypes = [pointer]
+    elif name.endswith(("forward", "backward")):
+        function.argtypes = [pointer, whole, whole, pointer]
+    return function
+
+
+@functools.cache
+def lanes(dtype: torch.dtype) -> int:
+    """Return how many numbers a vector holds."""
+    return int(entry("lanes", dtype)())
+
+
+class Arguments(ctypes.Structure):
+    """The parent of every struct of csrc: fields are set by name, tensors as their address and kept alive."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__()
+        self.alive = given
+        for name, value in given.items():
+            if isinstance(value, list):
+                getattr(self, name)[: len(value)] = [_plain(v) for v in value]
+            else:
+                setattr(self, name, _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    return value.data_ptr() or None if isinstance(value, Tensor) else value
+
+
+def pointers(names: str) -> list[tuple[str, Any]]:
+    """Return the fields of a struct for names of pointers; `name[8]` is an array of 8."""
+    fields = []
+    for name in names.split():
+        name, _, count = name.rstrip("]").partition("[")
+        fields.append((name, ctypes.c_void_p * int(count) if count else ctypes.c_void_p))
+    return fields
+
+
+def integers(names: str) -> list[tuple[str, Any]]:
+    """Return the fields of a struct for names of integers."""
+    return [(name, ctypes.c_int64) for name in names.split()]
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="liquid")
+
+
+def run(name: str, dtype: torch.dtype, arguments: Arguments, parts: int, operations: float) -> None:
+    """Run `name` over its parts, on as many threads as the work is worth; the result is the same for any number."""
+    function, at = entry(name, dtype), ctypes.byref(arguments)
+    size = entry(name.rpartition("_")[0] + "_scratch", dtype)(at)
+    threads = max(1, min(torch.get_num_threads(), parts, int(operations / WORTH)))
+
+    def some(first: int, last: int) -> None:
+        scratch = torch.empty(size + 16, dtype=dtype)
+        start = scratch.data_ptr() + -scratch.data_ptr() % 64
+        function(at, first, last, start)
+
+    cuts = [parts * i // threads for i in range(threads + 1)]
+    waiting: list[Callable[[], Any]] = []
+    if threads > 1:
+        pool = _pool(threads - 1)
+        waiting = [pool.submit(some, *cuts[i : i + 2]).result for i in range(1, threads)]
+    some(cuts[0], cuts[1])
+    for result in waiting:
+        result()

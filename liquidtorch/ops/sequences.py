@@ -1,0 +1,334 @@
+"""The functions every layer calls: a cell over a whole sequence, by a kernel where one fits, else by its reference.
+
+Shapes: `u` (B, T, U) all that depends on the input alone, `h` (B, H) the state before the first step, `dt` (B, T) the
+time since the previous step. The result is the state after every step, (B, T, H). From a row's length on its state is
+frozen; just before the steps that `reset` marks it is 0 again. Weights are (to, from).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..errors import ShapeError
+from . import reference
+from .choice import pick
+from .loop import over
+from .synapses import Synapses
+
+
+def _fit(u: Tensor, h: Tensor, dt: Tensor, width: int, units: int) -> None:
+    if u.dim() != 3 or h.shape != (u.shape[0], units) or dt.shape != u.shape[:2] or u.shape[2] != width:
+        raise ShapeError(
+            f"`u`, `h` and `dt` must have the shapes (batch, time, {width}), (batch, {units}) and (batch, time); "
+            f"got {tuple(u.shape)}, {tuple(h.shape)} and {tuple(dt.shape)}."
+        )
+
+
+def leaky(
+    u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, tau: Tensor, *, method: str = "exact",
+    synapses: Synapses | None = None, lengths: Tensor | None = None, reset: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Run `leaky_step` over a sequence.
+
+    Parameters
+    ----------
+    u : tensor (B, T, H)
+        `W_x x + b`.
+    h : tensor (B, H)
+        The state before the first step.
+    dt : tensor (B, T), at least 0
+        The time since the previous step.
+    W_h : tensor (H, H)
+        Recurrent weights, 0 where there is no synapse.
+    tau : tensor (H,), above 0
+        Time constants, in the unit of dt.
+    method : "exact" or "euler"
+        As in `leaky_step`.
+    synapses : Synapses, optional
+        Which synapses exist; all, if left out.
+    lengths : tensor (B,) of whole numbers, optional
+        Where each row ends.
+    reset : tensor (B, T) of bool, optional
+        Before which steps the state is 0 again.
+
+    Returns
+    -------
+    tensor (B, T, H)
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> ops.leaky(torch.zeros(1, 2, 1), torch.ones(1, 1), torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1)).flatten()
+    tensor([0.3679, 0.1353])
+    """
+    _fit(u, h, dt, len(W_h), len(W_h))
+    fast = pick("leaky", h)
+    if fast:
+        return fast.leaky(u, h, dt, W_h, tau, method=method, synapses=synapses, lengths=lengths, reset=reset)
+
+    def step(u: Tensor, h: tuple[Tensor, ...], dt: Tensor) -> tuple[Tensor, ...]:
+        return (reference.leaky_step(u, h[0], dt, W_h, tau, method=method),)
+
+    return over(step, u, [h], dt, lengths, reset)[0]
+
+
+def liquid(
+    u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, G_h: Tensor, log_tau: Tensor, *,
+    synapses: Synapses | None = None, lengths: Tensor | None = None, reset: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Run `liquid_step` over a sequence.
+
+    Parameters
+    ----------
+    u : tensor (B, T, 2H)
+        `W_x x + b` beside `G_x x`.
+    h, dt, synapses, lengths, reset
+        As in `leaky`.
+    W_h, G_h : tensor (H, H)
+        Recurrent weights of the target and of the gate, 0 where there is no synapse.
+    log_tau : tensor (H,)
+        Logarithms of the base time constants.
+
+    Returns
+    -------
+    tensor (B, T, H)
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> W, h = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> ops.liquid(torch.zeros(1, 2, 2), h, torch.ones(1, 2), W, W, torch.zeros(1)).flatten()
+    tensor([0.3679, 0.1353])
+    """
+    _fit(u, h, dt, 2 * len(W_h), len(W_h))
+    fast = pick("liquid", h)
+    if fast:
+        return fast.liquid(u, h, dt, W_h, G_h, log_tau, synapses=synapses, lengths=lengths, reset=reset)
+
+    def step(u: Tensor, h: tuple[Tensor, ...], dt: Tensor) -> tuple[Tensor, ...]:
+        return (reference.liquid_step(u, h[0], dt, W_h, G_h, log_tau),)
+
+    return over(step, u, [h], dt, lengths, reset)[0]
+
+
+def ltc_synapses(
+    x: Tensor, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor, *, synapses: Synapses | None = None
+) -> tuple[Tensor, Tensor]:
+    """Sum the conductances that features open: `N_i = sum_j g_ij*erev_ij`, `D_i = sum_j g_ij`.
+
+    `g_ij = w_ij * sigmoid(sigma_ij*(x_j - mu_ij))` (Hasani 2021, eq. 1).
+
+    Parameters
+    ----------
+    x : tensor (..., F)
+        The features.
+    w, mu, sigma, erev : tensor (H, F)
+        Conductance (at least 0, 0 where there is no synapse), midpoint, slope and reversal potential.
+    synapses : Synapses, optional
+        Which synapses exist; all, if left out.
+
+    Returns
+    -------
+    N, D : tensor (..., H)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> one = torch.ones(1, 1)
+    >>> ops.ltc_synapses(one, one, one, one, -one)
+    (tensor([[-0.5000]]), tensor([[0.5000]]))
+    """
+    fast = pick("ltc_synapses", x)
+    if fast:
+        return fast.ltc_synapses(x, w, mu, sigma, erev, synapses=synapses)
+    return reference.ltc_synapses(x, w, mu, sigma, erev)
+
+
+def ltc(
+    u: Tensor, h: Tensor, dt: Tensor,
+    w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor, gleak: Tensor, vleak: Tensor, cm: Tensor, *, unfolds: int = 6,
+    synapses: Synapses | None = None, lengths: Tensor | None = None, reset: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Run `ltc_step` over a sequence.
+
+    Parameters
+    ----------
+    u : tensor (B, T, 2H)
+        N beside D of the features, from `ltc_synapses`.
+    h, dt, synapses, lengths, reset
+        As in `leaky`.
+    w, mu, sigma, erev : tensor (H, H)
+        Conductance (at least 0, 0 where there is no synapse), midpoint, slope and reversal potential.
+    gleak, vleak, cm : tensor (H,)
+        Leak conductance, resting voltage and capacitance of every unit; gleak and cm above 0.
+    unfolds : int, at least 1
+        How many steps dt is cut into.
+
+    Returns
+    -------
+    tensor (B, T, H)
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> none, one, h = torch.zeros(1, 1), torch.ones(1), torch.ones(1, 1)
+    >>> ops.ltc(torch.zeros(1, 1, 2), h, torch.ones(1, 1), none, none, none, none, one, 0 * one, one)
+    tensor([[[0.3966]]])
+    """
+    _fit(u, h, dt, 2 * len(w), len(w))
+    fast = pick("ltc", h)
+    if fast:
+        return fast.ltc(
+            u, h, dt, w, mu, sigma, erev, gleak, vleak, cm, unfolds=unfolds, synapses=synapses, lengths=lengths,
+            reset=reset,
+        )  # fmt: skip
+
+    def step(u: Tensor, h: tuple[Tensor, ...], dt: Tensor) -> tuple[Tensor, ...]:
+        return (reference.ltc_step(u, h[0], dt, w, mu, sigma, erev, gleak, vleak, cm, unfolds=unfolds),)
+
+    return over(step, u, [h], dt, lengths, reset)[0]
+
+
+def cfc(
+    u: Tensor, h: Tensor, dt: Tensor,
+    W_h: Tensor, tau: Tensor, own: Sequence[Tensor] = (), sweep: Sequence[Tensor] = (),
+    backbone: Sequence[tuple[Tensor, Tensor]] = (), *,
+    mode: str = "default", carry: bool = False, activation: str = "lecun_tanh",
+    synapses: Synapses | None = None, lengths: Tensor | None = None, reset: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Run `cfc_step` over a sequence.
+
+    Parameters
+    ----------
+    u : tensor (B, T, K*H) or, with a backbone, (B, T, Z)
+        x's share of the heads' maps, or of the backbone's first layer.
+    h, dt, synapses, lengths, reset
+        As in `leaky`; `synapses` are listed with the same `sweep`.
+    W_h, tau, own, sweep, backbone, mode, carry, activation
+        As in `cfc_step`.
+
+    Returns
+    -------
+    tensor (B, T, H)
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> u, h, dt, W_h = torch.ones(1, 1, 4), torch.zeros(1, 1), torch.ones(1, 1), torch.zeros(4, 1, 1)
+    >>> ops.cfc(u, h, dt, W_h, torch.ones(1))
+    tensor([[[0.7616]]])
+    """
+    _fit(u, h, dt, W_h.shape[0] if backbone else W_h.shape[0] * W_h.shape[1], W_h.shape[-1])
+    fast = pick("cfc", h)
+    if fast:
+        return fast.cfc(
+            u, h, dt, W_h, tau, own, sweep, backbone, mode=mode, carry=carry, activation=activation,
+            synapses=synapses, lengths=lengths, reset=reset,
+        )  # fmt: skip
+
+    def step(u: Tensor, h: tuple[Tensor, ...], dt: Tensor) -> tuple[Tensor, ...]:
+        more = (sweep, backbone)
+        return (reference.cfc_step(u, h[0], dt, W_h, tau, own, *more, mode=mode, carry=carry, activation=activation),)
+
+    return over(step, u, [h], dt, lengths, reset)[0]
+
+
+def linear(
+    u: Tensor, h: Tensor, dt: Tensor, tau: Tensor, *, lengths: Tensor | None = None, reset: Tensor | None = None
+) -> Tensor:  # fmt: skip
+    """Run `linear_step` over a sequence.
+
+    Parameters
+    ----------
+    u : tensor (B, T, 2H)
+        The gate f (at least 0) beside the target A.
+    h, dt, lengths, reset
+        As in `leaky`.
+    tau : tensor (H,), above 0
+        Time constants, in the unit of dt.
+
+    Returns
+    -------
+    tensor (B, T, H)
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> ops.linear(torch.ones(1, 1, 2), torch.zeros(1, 1), torch.full((1, 1), 100.0), torch.ones(1))
+    tensor([[[0.5000]]])
+    """
+    _fit(u, h, dt, 2 * len(tau), len(tau))
+    fast = pick("linear", h)
+    if fast:
+        return fast.linear(u, h, dt, tau, lengths=lengths, reset=reset)
+    return over(lambda u, h, dt: (reference.linear_step(u, h[0], dt, tau),), u, [h], dt, lengths, reset)[0]
+
+
+def mobius(
+    u: Tensor, h: Tensor, dt: Tensor, tau: Tensor, *, lengths: Tensor | None = None, reset: Tensor | None = None
+) -> Tensor:  # fmt: skip
+    """Run `mobius_step` over a sequence.
+
+    Parameters
+    ----------
+    u : tensor (B, T, 3H)
+        f and k (at least 0) and A (within [-1, 1]) side by side.
+    h, dt, lengths, reset
+        As in `leaky`.
+    tau : tensor (H,), above 0
+        Time constants, in the unit of dt.
+
+    Returns
+    -------
+    tensor (B, T, H)
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> ops.mobius(torch.ones(1, 1, 3), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1))
+    tensor([[[0.5000]]])
+    """
+    _fit(u, h, dt, 3 * len(tau), len(tau))
+    fast = pick("mobius", h)
+    if fast:
+        return fast.mobius(u, h, dt, tau, lengths=lengths, reset=reset)
+    return over(lambda u, h, dt: (reference.mobius_step(u, h[0], dt, tau),), u, [h], dt, lengths, reset)[0]
