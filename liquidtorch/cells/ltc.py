@@ -119,9 +119,7 @@ class LTC(Cell):
     def inputs(self, x: Tensor) -> Tensor:
         """Return the features' share of N beside that of D, (..., 2H)."""
         w_x = masked(softplus(self.w_x), self.live_x)
-        return torch.cat(
-            ops.ltc_synapses(x, w_x, self.mu_x, self.sigma_x, self.erev_x, synapses=self._listed("x")), dim=-1
-        )
+        return ops.ltc_synapses(x, w_x, self.mu_x, self.sigma_x, self.erev_x, synapses=self._listed("x"))
 
     def weights(self) -> tuple[Tensor, ...]:
         """Return w, mu, sigma, erev, gleak, vleak and cm, the conductances positive or, where dead, zero."""

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .conductance import ltc as ltc_operator
-from .conductance import ltc_synapses as ltc_synapses_operator
-from .diagonal import diagonal
-from .gated import gated
+from .conductance import LTCFamily, SynapsesFamily
+from .diagonal import Diagonal
+from .gated import ACTIVATIONS, KINDS, SYNAPSES, Gated
 from .library import load
+from .operator import call
 from .synapses import Synapses
 from .synapses import synapses as list_synapses
 
@@ -27,11 +27,11 @@ def _gated(
     lengths: Tensor | None, reset: Tensor | None, *, biases: list[Tensor] | None = None, carry: bool = False,
     activation: str = "tanh",
 ) -> Tensor:  # fmt: skip
-    keep = torch.is_grad_enabled() and any(a.requires_grad for a in (u, h, dt, *maps, *(biases or []), *own))
-    listed = [] if synapses is None else list(synapses)
-    return gated(
-        u.to(h.dtype), h, dt, maps, biases or [], own, lengths, reset, listed, kind, carry, activation, keep
-    )[0]  # fmt: skip
+    tensors = [*maps, *(biases or []), *own]
+    keep = torch.is_grad_enabled() and any(a.requires_grad for a in (u, h, dt, *tensors))
+    listed = [None] * SYNAPSES if synapses is None else synapses
+    options = KINDS.index(kind), carry, ACTIVATIONS.index(activation), keep, len(maps)
+    return call(Gated, [u.to(h.dtype), h, dt, lengths, reset, *listed, *tensors], options)
 
 
 def leaky(
@@ -65,16 +65,11 @@ def cfc(
     return _gated(kind, u, h, dt, maps, [1 / tau, *own], synapses, lengths, reset, **more)
 
 
-def ltc_synapses(
-    x: Tensor, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor, *, synapses: Synapses | None
-) -> tuple[Tensor, Tensor]:
+def ltc_synapses(x: Tensor, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor, *, synapses: Synapses | None) -> Tensor:
     """As `sequences.ltc_synapses`."""
-    if synapses is None:
-        synapses = list_synapses(torch.ones_like(w))
-    params = [p.flatten()[synapses.place] for p in (w, mu, sigma, erev)]
-    u = ltc_synapses_operator(x.reshape(-1, x.shape[-1]), params, synapses.start, synapses.source)
-    N, D = u.view(*x.shape[:-1], 2 * w.shape[0]).chunk(2, dim=-1)
-    return N, D
+    listed = (synapses or list_synapses(torch.ones_like(w)))[:3]
+    u = call(SynapsesFamily, [x.reshape(-1, x.shape[-1]), *listed, w, mu, sigma, erev], (0,))
+    return u.view(*x.shape[:-1], 2 * w.shape[0])
 
 
 def ltc(
@@ -83,21 +78,20 @@ def ltc(
     synapses: Synapses | None, lengths: Tensor | None, reset: Tensor | None,
 ) -> Tensor:  # fmt: skip
     """As `sequences.ltc`."""
-    if synapses is None:
-        synapses = list_synapses(torch.ones_like(w))
-    params = [p.flatten()[synapses.place] for p in (w, mu, sigma, erev)] + [gleak, vleak, cm]
-    return ltc_operator(u.to(h.dtype), h, dt, params, synapses.start, synapses.source, lengths, reset, unfolds)
+    listed = (synapses or list_synapses(torch.ones_like(w)))[:3]
+    params = w, mu, sigma, erev, gleak, vleak, cm
+    return call(LTCFamily, [u.to(h.dtype), h, dt, lengths, reset, *listed, *params], (unfolds,))
 
 
 def linear(
     u: Tensor, h: Tensor, dt: Tensor, tau: Tensor, *, lengths: Tensor | None, reset: Tensor | None
 ) -> Tensor:  # fmt: skip
     """As `sequences.linear`."""
-    return diagonal(u.to(h.dtype), h, dt, 1 / tau, lengths, reset, "linear")
+    return call(Diagonal, [u.to(h.dtype), h, dt, lengths, reset, 1 / tau], (0,))
 
 
 def mobius(
     u: Tensor, h: Tensor, dt: Tensor, tau: Tensor, *, lengths: Tensor | None, reset: Tensor | None
 ) -> Tensor:  # fmt: skip
     """As `sequences.mobius`."""
-    return diagonal(u.to(h.dtype), h, dt, 1 / tau, lengths, reset, "mobius")
+    return call(Diagonal, [u.to(h.dtype), h, dt, lengths, reset, 1 / tau], (1,))

@@ -1,13 +1,15 @@
-"""Leaky, Liquid and CfC over sequences on the CPU: csrc/dense.h and csrc/wired.h as PyTorch operators."""
+"""Leaky, Liquid and CfC over sequences on the CPU: csrc/dense.h and csrc/wired.h as a family of operators."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .library import Arguments, entry, integers, lanes, pointers, run
+from .library import Arguments, entry, integers, lanes, pointers, run, sequence
+from .operator import Family, Tensors
 
 KINDS = ("leaky", "leaky_euler", "liquid", "cfc", "cfc_no_gate", "cfc_pure")  # csrc/points.h
 ACTIVATIONS = ("tanh", "lecun_tanh", "relu", "silu", "gelu")  # csrc/dense.h
@@ -17,12 +19,13 @@ SPARSE = 0.3  # the density below which synapse by synapse is faster than all at
 
 
 class Dense(Arguments):
-    """The struct of csrc/dense.h."""
+    """The struct of csrc/dense.h; the first fields are those of csrc/rows.h."""
 
     _fields_ = [  # noqa: RUF012
-        *integers("B T H Z kind carry maps activation"),
-        *pointers("u h0 dt lengths reset pace A w packed[8] bias[8] h kept value slope"),
-        *pointers("grad_h grad_map[8] grad_h0 grad_dt grad_own"),
+        *integers("B T H"),
+        *pointers("h0 dt lengths reset h grad_h grad_h0 grad_dt"),
+        *integers("kind carry Z maps activation"),
+        *pointers("u pace A w packed[8] bias[8] kept value slope grad_map[8] grad_own"),
     ]
 
 
@@ -37,188 +40,144 @@ class Wired(Arguments):
     ]
 
 
-class Call(NamedTuple):
-    """What one call is about, worked out of its arguments."""
+class Parts(NamedTuple):
+    """The tensors of one call by their meaning, and what follows from their sizes."""
 
+    u: Tensor
+    h: Tensor
+    dt: Tensor
+    lengths: Tensor | None
+    reset: Tensor | None
+    synapses: list[Tensor]  # those of `Synapses`, or none where all exist
+    maps: list[Tensor]  # W_h (heads, H, H); or, with a backbone, (Z, H), (Z, Z), ..., (heads*H, Z)
+    biases: list[Tensor]  # of every map but the first
+    own: list[Tensor]  # pace; for CfC "pure" A and w_tau too
+    kind: int
+    carry: int
+    activation: int
+    keep: int  # whether what the backward pass needs is to be kept
     heads: int
     wired: bool
     tiles: int
-    operations: float
+    work: float
 
 
-def _call(u: Tensor, h: Tensor, maps: list[Tensor], synapses: list[Tensor], kind: str, carry: bool) -> Call:
-    B, T, H = u.shape[0], u.shape[1], h.shape[1]
-    heads = {"liquid": 2, "cfc": 4, "cfc_no_gate": 4}.get(kind, 1) + carry
-    swept = len(synapses) > 0 and synapses[4].numel() > 0
+SYNAPSES = 5  # tensors of `Synapses`
+
+
+def parts_of(tensors: Tensors, options: Sequence[int]) -> Parts:
+    """Name the flat list: u, h, dt, lengths, reset, five of the synapses, then maps, biases and own."""
+    kind, carry, activation, keep, maps = options
+    u, h, dt, lengths, reset, *rest = tensors
+    synapses: Any = [] if rest[0] is None else rest[:SYNAPSES]
+    after: Any = rest[SYNAPSES:]
+    W = after[:maps]
+    B, T, H = u.shape[0], u.shape[1], h.shape[1]  # pyright: ignore[reportOptionalMemberAccess]
+    heads = {2: 2, 3: 4, 4: 4}.get(kind, 1) + carry
     S = synapses[1].shape[0] if synapses else H * H
-    wired = len(maps) == 1 and (swept or S <= SPARSE * H * H)
-    per_row = heads * S if wired else sum(W.numel() for W in maps)
-    tile = lanes(u.dtype) if wired else TILE
-    return Call(heads, wired, -(-B // tile), 2.0 * B * T * (per_row + 20 * heads * H) / lanes(u.dtype))
+    wired = maps == 1 and bool(synapses) and (synapses[4].shape[0] > 0 or S <= SPARSE * H * H)
+    tiles = -(-B // (lanes(h.dtype) if wired else TILE))  # pyright: ignore[reportOptionalMemberAccess]
+    per_row = heads * S if wired else sum(w.numel() for w in W)
+    work = 2.0 * B * T * (per_row + 20 * heads * H) / lanes(h.dtype)  # pyright: ignore[reportOptionalMemberAccess]
+    lists = synapses, W, after[maps : 2 * maps - 1], after[2 * maps - 1 :]
+    return Parts(u, h, dt, lengths, reset, *lists, kind, carry, activation, keep, heads, wired, tiles, work)  # pyright: ignore
 
 
-def sizes(u: Tensor, h: Tensor, lengths: Tensor | None, reset: Tensor | None, dt: Tensor) -> dict[str, Any]:
-    """Return what every struct holds: the sizes, and the pointers that all sequences have."""
-    B, T = u.shape[:2]
-    return {
-        "B": B, "T": T, "H": h.shape[1], "h0": h.contiguous(), "dt": dt.contiguous(),
-        "lengths": None if lengths is None else lengths.to(torch.int64).contiguous(),
-        "reset": None if reset is None else reset.contiguous(),
-    }  # fmt: skip
+def _given(p: Parts, hs: Tensor) -> dict[str, Any]:
+    given = sequence(p.h, p.dt, p.lengths, p.reset, hs) | {"kind": p.kind, "carry": p.carry}
+    return given | {name: own.contiguous() for name, own in zip(("pace", "A", "w"), p.own, strict=False)}
 
 
-def _own(own: list[Tensor]) -> dict[str, Tensor]:
-    return dict(zip(("pace", "A", "w"), (p.contiguous() for p in own), strict=False))
-
-
-def _wires(maps: list[Tensor], synapses: list[Tensor]) -> dict[str, Tensor]:
+def _wires(p: Parts) -> dict[str, Any]:
     """The synapses as csrc/wired.h reads them: (S, heads) weights, sources swept already counted from H on."""
-    start, source, place, order, early = synapses
-    H = start.shape[0] - 1
-    weight = maps[0].view(-1, H * H)[:, place].t().contiguous()
-    if early.numel():
-        source = source + H * early
-    return {"order": order, "start": start, "source": source, "weight": weight}
+    start, source, place, order, early = p.synapses
+    H = p.h.shape[1]
+    weight = p.maps[0].reshape(p.heads, H * H).index_select(1, place).t().contiguous()
+    source = source + H * early if early.shape[0] else source
+    return {"order": order, "start": start, "source": source, "weight": weight, "S": source.shape[0]}
 
 
-def _chain(maps: list[Tensor], heads: int, back: bool) -> list[Tensor]:
-    """Pack the weights of every map, the last one's in groups of a head, for csrc/product.h."""
-    packed, width = [], lanes(maps[0].dtype)
-    pack = entry("pack_back" if back else "pack", maps[0].dtype)
-    for i, W in enumerate(maps):
+def _chain(p: Parts, back: bool) -> dict[str, Any]:
+    """The maps packed for csrc/product.h, the last one's weights in groups of a head."""
+    packed, width = [], lanes(p.h.dtype)
+    pack = entry("pack_back" if back else "pack", p.h.dtype)
+    for i, W in enumerate(p.maps):
         W = W.contiguous()
-        groups, sources = (heads if i == len(maps) - 1 else 1), W.shape[-1]
+        groups, sources = (p.heads if i == len(p.maps) - 1 else 1), W.shape[-1]
         targets = W.numel() // sources // groups
         rows, columns = groups * -(-targets // width) * width, -(-sources // width) * width
         packed.append(W.new_empty(rows * (columns if back else sources)))
         pack(W.data_ptr(), groups, targets, sources, packed[-1].data_ptr())
-    return packed
+    Z = p.maps[0].shape[0] if p.biases else 0
+    return {"Z": Z, "maps": len(p.maps), "activation": p.activation, "packed": packed}
 
 
-SCHEMA = """(
-    Tensor u, Tensor h, Tensor dt, Tensor[] maps, Tensor[] biases, Tensor[] own, Tensor? lengths, Tensor? reset,
-    Tensor[] synapses, str kind, bool carry, str activation, bool keep
-) -> (Tensor, Tensor, Tensor, Tensor)"""
+class Gated(Family):
+    """Leaky, Liquid and CfC. Options: kind, carry, activation, keep, and how many maps there are."""
+
+    name = "gated"
+
+    @staticmethod
+    def outputs(tensors: Tensors, options: Sequence[int]) -> list[Tensor]:
+        """Make every state (B, T, H), and what the backward pass needs: kept, value, slope."""
+        p = parts_of(tensors, options)
+        B, T, H = p.u.shape[0], p.u.shape[1], p.h.shape[1]
+        found = [p.h.new_empty(B, T, H)]
+        if p.keep:
+            found.append(p.h.new_empty(p.tiles * lanes(p.h.dtype) if p.wired else B, T, p.heads * H))
+            make = p.h.new_empty if p.lengths is None else p.h.new_zeros  # beyond a row's end nothing is written
+            found += [make(len(p.biases), B, T, p.maps[0].shape[0]) for _ in range(2) if p.biases]
+        return found
+
+    @staticmethod
+    def forward(tensors: Tensors, options: Sequence[int], found: list[Tensor]) -> None:
+        """Fill the outputs."""
+        p = parts_of(tensors, options)
+        given = _given(p, found[0]) | {"u": p.u.contiguous()} | dict(zip(("kept", "value", "slope"), found[1:]))  # noqa: B905
+        if p.wired:
+            run("wired_forward", p.h.dtype, Wired(**given, **_wires(p)), p.tiles, p.work)
+        else:
+            biases = [None, *(b.contiguous() for b in p.biases)]
+            run("dense_forward", p.h.dtype, Dense(**given, **_chain(p, False), bias=biases), p.tiles, p.work)
+
+    @staticmethod
+    def backward(
+        grad: Tensor, tensors: Tensors, found: list[Tensor], options: Sequence[int], needed: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """Return a gradient for every tensor."""
+        p = parts_of(tensors, options)
+        hs, kept, *activations = found
+        B, T, H = hs.shape
+        widths = [W.shape[0] for W in p.maps[:-1]] + [p.heads * H]
+        grads, grad_h0 = [hs.new_empty(B, T, width) for width in widths], hs.new_empty(B, H)
+        grad_dt, grad_own = hs.new_empty(B, T) if needed[2] else None, hs.new_empty(p.tiles, 3, H)
+        given = _given(p, hs) | {"kept": kept, "grad_h": grad, "grad_h0": grad_h0, "grad_dt": grad_dt}
+        given |= {"grad_own": grad_own}
+        if p.wired:
+            maps = [_wired_backward(p, given, grads[0])]
+        else:
+            given |= _chain(p, True) | {"grad_map": grads} | dict(zip(("value", "slope"), activations))  # noqa: B905
+            run("dense_backward", hs.dtype, Dense(**given), p.tiles, 2 * p.work)
+            sources = [_before(p, hs), *activations[0]] if activations else [_before(p, hs)]
+            maps = [
+                torch.mm(g.flatten(0, 1).t(), x.flatten(0, 1)).view_as(W)
+                for g, x, W in zip(grads, sources, p.maps, strict=True)
+            ]
+        own = list(grad_own.sum(0)[: len(p.own)])
+        nothing = [None] * (2 + SYNAPSES)
+        return [grads[0], grad_h0, grad_dt, *nothing, *maps, *(g.sum((0, 1)) for g in grads[1:]), *own]
 
 
-@torch.library.custom_op("liquidtorch::gated", mutates_args=(), device_types="cpu", schema=SCHEMA)
-def gated(u, h, dt, maps, biases, own, lengths, reset, synapses, kind, carry, activation, keep):
-    """Return every state (B, T, H), and what the backward pass needs if `keep`."""
-    u = u.contiguous()
-    call = _call(u, h, maps, synapses, kind, carry)
-    hs, kept, value, slope = _outputs(u, h, maps, call, lengths, keep)
-    given = sizes(u, h, lengths, reset, dt) | _own(own) | {"kind": KINDS.index(kind), "carry": carry, "u": u, "h": hs}
-    given["kept"] = kept if keep else None
-    if call.wired:
-        S = synapses[1].shape[0]
-        arguments: Arguments = Wired(**given, **_wires(maps, synapses), S=S)
-    else:
-        chain = {"Z": maps[0].shape[0] if biases else 0, "maps": len(maps), "packed": _chain(maps, call.heads, False)}
-        chain |= {"activation": ACTIVATIONS.index(activation), "bias": [None, *(b.contiguous() for b in biases)]}
-        chain |= {"value": value, "slope": slope} if keep and biases else {}
-        arguments = Dense(**given, **chain)
-    run("wired_forward" if call.wired else "dense_forward", u.dtype, arguments, call.tiles, call.operations)
-    return hs, kept, value, slope
+def _wired_backward(p: Parts, given: dict[str, Any], grad_u: Tensor) -> Tensor:
+    wires = _wires(p)
+    grad_weight = grad_u.new_empty(p.tiles, wires["S"], p.heads)
+    arguments = Wired(**given, **wires, grad_u=grad_u, grad_weight=grad_weight)
+    run("wired_backward", p.h.dtype, arguments, p.tiles, 3 * p.work)
+    W = grad_u.new_zeros(p.heads, p.h.shape[1] ** 2)
+    return W.index_copy_(1, p.synapses[2], grad_weight.sum(0).t()).view_as(p.maps[0])
 
 
-def _outputs(
-    u: Tensor, h: Tensor, maps: list[Tensor], call: Call, lengths: Tensor | None, keep: bool
-) -> tuple[Tensor, ...]:
-    B, T, H = u.shape[0], u.shape[1], h.shape[1]
-    rows = call.tiles * lanes(u.dtype) if call.wired else B
-    shape = (len(maps) - 1, B, T, maps[0].shape[0]) if keep and len(maps) > 1 else (0,)
-    make = u.new_empty if lengths is None else u.new_zeros  # beyond a row's end nothing is written
-    return u.new_empty(B, T, H), u.new_empty((rows, T, call.heads * H) if keep else 0), make(shape), make(shape)
-
-
-@gated.register_fake
-def _(u, h, dt, maps, biases, own, lengths, reset, synapses, kind, carry, activation, keep):
-    return _outputs(u, h, maps, _call(u, h, maps, synapses, kind, carry), lengths, keep)
-
-
-SCHEMA_BACK = """(
-    Tensor grad, Tensor h, Tensor dt, Tensor[] maps, Tensor[] own, Tensor? lengths, Tensor? reset, Tensor[] synapses,
-    Tensor hs, Tensor kept, Tensor value, Tensor slope, str kind, bool carry, bool of_dt
-) -> Tensor[]"""
-
-
-@torch.library.custom_op("liquidtorch::gated_backward", mutates_args=(), device_types="cpu", schema=SCHEMA_BACK)
-def gated_backward(
-    grad, h, dt, maps, own, lengths, reset, synapses, hs, kept, value, slope, kind, carry, of_dt
-):  # fmt: skip
-    """Return the gradients of u, h, dt (empty unless `of_dt`), maps, biases and own."""
-    call = _call(hs, h, maps, synapses, kind, carry)
-    B, T, H = hs.shape
-    widths = [W.shape[0] for W in maps[:-1]] + [call.heads * H]
-    grads, grad_h0 = [hs.new_empty(B, T, width) for width in widths], hs.new_empty(B, H)
-    grad_dt, grad_own = hs.new_empty((B, T) if of_dt else 0), hs.new_empty(call.tiles, 3, H)
-    given = sizes(hs, h, lengths, reset, dt) | _own(own) | {"kind": KINDS.index(kind), "carry": carry, "h": hs}
-    given |= {"kept": kept, "grad_h": grad.contiguous(), "grad_h0": grad_h0, "grad_own": grad_own}
-    given["grad_dt"] = grad_dt if of_dt else None
-    if call.wired:
-        S = synapses[1].shape[0]
-        grad_weight = hs.new_empty(call.tiles, S, call.heads)
-        wires = _wires(maps, synapses) | {"S": S, "grad_u": grads[0], "grad_weight": grad_weight}
-        run("wired_backward", hs.dtype, Wired(**given, **wires), call.tiles, 3 * call.operations)
-        W = hs.new_zeros(call.heads, H * H)
-        W[:, synapses[2]] = grad_weight.sum(0).t()
-        return [grads[0], grad_h0, grad_dt, W.view_as(maps[0]), *_own_grads(grad_own, own)]
-    chain = {"Z": maps[0].shape[0] if len(maps) > 1 else 0, "maps": len(maps), "packed": _chain(maps, call.heads, True)}
-    chain |= {"grad_map": grads} | ({"value": value, "slope": slope} if len(maps) > 1 else {})
-    run("dense_backward", hs.dtype, Dense(**given, **chain), call.tiles, 2 * call.operations)
-    before = torch.cat([h.unsqueeze(1), hs[:, :-1]], dim=1)[:, :T]
-    if reset is not None:
-        before = before.masked_fill(reset.unsqueeze(-1), 0)
-    sources = [before, *value] if len(maps) > 1 else [before]
-    of_maps = [(g.flatten(0, 1).t() @ x.flatten(0, 1)).view_as(W) for g, x, W in zip(grads, sources, maps, strict=True)]
-    of_biases = [g.sum((0, 1)) for g in grads[1:]]
-    return [grads[0], grad_h0, grad_dt, *of_maps, *of_biases, *_own_grads(grad_own, own)]
-
-
-def _own_grads(grad_own: Tensor, own: list[Tensor]) -> list[Tensor]:
-    return [grad_own[:, i].sum(0) for i in range(len(own))]
-
-
-@gated_backward.register_fake
-def _(grad, h, dt, maps, own, lengths, reset, synapses, hs, kept, value, slope, kind, carry, of_dt):
-    call = _call(hs, h, maps, synapses, kind, carry)
-    B, T, H = hs.shape
-    u = hs.new_empty(B, T, maps[0].shape[0] if len(maps) > 1 else call.heads * H)
-    biases = [hs.new_empty(W.shape[0]) for W in maps[1:]]
-    like = [torch.empty_like(p) for p in (*maps, *own)]
-    return [
-        u,
-        hs.new_empty(B, H),
-        hs.new_empty((B, T) if of_dt else 0),
-        *like[: len(maps)],
-        *biases,
-        *like[len(maps) :],
-    ]
-
-
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, h, dt, maps, biases, own, lengths, reset, synapses, kind, carry, _, _ = inputs
-    ctx.mark_non_differentiable(*output[1:])
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(h, dt, lengths, reset, *output, *maps, *own, *synapses)
-    ctx.counts = len(maps), len(biases), len(own)
-    ctx.kind, ctx.carry = kind, carry
-
-
-def _back(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
-    h, dt, lengths, reset, hs, kept, value, slope, *rest = ctx.saved_tensors
-    maps, biases, own = ctx.counts
-    lists = [rest[:maps], rest[maps : maps + own], rest[maps + own :]]
-    none = [None] * len(lists[2])
-    if grad is None:
-        return None, None, None, [None] * maps, [None] * biases, [None] * own, None, None, none, None, None, None, None
-    of_dt = bool(ctx.needs_input_grad[2])
-    found = gated_backward(
-        grad, h, dt, lists[0], lists[1], lengths, reset, lists[2], hs, kept, value, slope, ctx.kind, ctx.carry, of_dt
-    )
-    u, h0, of, *rest = found
-    parts = [rest[:maps], rest[maps : maps + biases], rest[maps + biases :]]
-    return u, h0, of if of_dt else None, *parts, None, None, none, None, None, None, None
-
-
-gated.register_autograd(_back, setup_context=_save)
+def _before(p: Parts, hs: Tensor) -> Tensor:
+    """The state that every step started from, (B, T, H)."""
+    before = torch.cat([p.h.unsqueeze(1), hs[:, :-1]], dim=1)[:, : hs.shape[1]]
+    return before if p.reset is None else before.masked_fill_(p.reset.unsqueeze(-1), 0)

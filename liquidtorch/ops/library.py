@@ -112,6 +112,18 @@ def integers(names: str) -> list[tuple[str, Any]]:
     return [(name, ctypes.c_int64) for name in names.split()]
 
 
+def sequence(
+    h: Tensor | None, dt: Tensor | None, lengths: Tensor | None, reset: Tensor | None, hs: Tensor
+) -> dict[str, Any]:
+    """Return the fields that every struct of a sequence begins with; hs (B, T, H) holds every state."""
+    B, T, H = hs.shape
+    return {
+        "B": B, "T": T, "H": H, "h0": h.contiguous(), "dt": dt.contiguous(), "h": hs,  # pyright: ignore
+        "lengths": None if lengths is None else lengths.to(torch.int64).contiguous(),
+        "reset": None if reset is None else reset.contiguous(),
+    }  # fmt: skip
+
+
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="liquid")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ..errors import ShapeError
@@ -127,7 +128,7 @@ def liquid(
 
 def ltc_synapses(
     x: Tensor, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor, *, synapses: Synapses | None = None
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """Sum the conductances that features open: `N_i = sum_j g_ij*erev_ij`, `D_i = sum_j g_ij`.
 
     `g_ij = w_ij * sigmoid(sigma_ij*(x_j - mu_ij))` (Hasani 2021, eq. 1).
@@ -143,7 +144,8 @@ def ltc_synapses(
 
     Returns
     -------
-    N, D : tensor (..., H)
+    tensor (..., 2H)
+        N beside D.
 
     Examples
     --------
@@ -151,12 +153,12 @@ def ltc_synapses(
     >>> from liquidtorch import ops
     >>> one = torch.ones(1, 1)
     >>> ops.ltc_synapses(one, one, one, one, -one)
-    (tensor([[-0.5000]]), tensor([[0.5000]]))
+    tensor([[-0.5000,  0.5000]])
     """
     fast = pick("ltc_synapses", x)
     if fast:
         return fast.ltc_synapses(x, w, mu, sigma, erev, synapses=synapses)
-    return reference.ltc_synapses(x, w, mu, sigma, erev)
+    return torch.cat(reference.ltc_synapses(x, w, mu, sigma, erev), dim=-1)
 
 
 def ltc(

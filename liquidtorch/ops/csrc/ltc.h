@@ -10,7 +10,8 @@ typedef struct {
     int64_t S, unfolds;
     const real *u;                      /* (B,T,2H): N beside D of the features */
     const int32_t *start, *source;      /* (H+1,), (S,): a unit's synapses are start[i] to start[i+1] */
-    const real *w, *mu, *sigma, *erev;  /* (S,) */
+    const int64_t *place;               /* (S,) where a synapse stands in the next four */
+    const real *w, *mu, *sigma, *erev;  /* (H,H) */
     const real *gleak, *vleak, *cm;     /* (H,) */
     real *grad_u;                       /* (B,T,2H) out */
     real *grad_synapse;                 /* (tiles,4,S) out: of w, mu, sigma, erev */
@@ -19,13 +20,16 @@ typedef struct {
 
 /* A synapse as the loop reads it: 2^(a*v + b) is exp(-sigma*(v - mu)). */
 typedef struct {
-    real a, b, w, we;
+    real a, b, w, we, mu, sigma, erev, spare;
 } Synapse;
 
-static void prepare(int64_t S, const real *w, const real *mu, const real *sigma, const real *erev, Synapse *synapse) {
+static void prepare(
+    int64_t S, const int64_t *place, const real *w, const real *mu, const real *sigma, const real *erev, Synapse *synapse
+) {
     for (int64_t s = 0; s < S; s++) {
-        real a = -sigma[s] * LOG2E;
-        synapse[s] = (Synapse){a, -a * mu[s], w[s], w[s] * erev[s]};
+        const int64_t at = place[s];
+        real a = -sigma[at] * LOG2E;
+        synapse[s] = (Synapse){a, -a * mu[at], w[at], w[at] * erev[at], mu[at], sigma[at], erev[at], 0};
     }
 }
 
@@ -34,22 +38,20 @@ typedef struct {
     lanes N, D, x, xv; /* of dN*s, dD*s, dx, dx*v, where s = sigmoid(x) and dx lacks the factor w */
 } Sums;
 
-static void write_synapse_grads(
-    int64_t S, const Sums *sums, const real *w, const real *mu, const real *sigma, const real *erev, real *out
-) {
+static void write_synapse_grads(int64_t S, const Sums *sums, const Synapse *synapse, real *out) {
     for (int64_t s = 0; s < S; s++) {
-        real N = sum_lanes(sums[s].N), D = sum_lanes(sums[s].D);
-        real x = sum_lanes(sums[s].x) * w[s], xv = sum_lanes(sums[s].xv) * w[s];
-        out[s] = erev[s] * N + D;
-        out[S + s] = -sigma[s] * x;
-        out[2 * S + s] = xv - mu[s] * x;
-        out[3 * S + s] = w[s] * N;
+        const Synapse p = synapse[s];
+        real N = sum_lanes(sums[s].N), D = sum_lanes(sums[s].D), x = sum_lanes(sums[s].x), xv = sum_lanes(sums[s].xv);
+        out[s] = p.erev * N + D;
+        out[S + s] = -p.sigma * p.w * x;
+        out[2 * S + s] = p.w * (xv - p.mu * x);
+        out[3 * S + s] = p.w * N;
     }
 }
 
 static int64_t ltc_scratch(const LTC *d) {
     const int64_t H = d->rows.H, K = d->unfolds, S = d->S;
-    return LANES * (8 * H + 4 * S + (K + 1) * H + 4 * K * H + K * S) + 4 * S;
+    return LANES * (8 * H + 4 * S + (K + 1) * H + 4 * K * H + K * S) + 8 * S;
 }
 
 /* One unfold: v (H) -> after (H), with what leaves the sums N and D of every unit (H,2), and every sigmoid (S), if asked. */
@@ -77,7 +79,7 @@ static void ltc_forward(const LTC *d, int64_t tile, lanes *scratch) {
     const int64_t T = rows->T, H = rows->H;
     lanes *v = scratch, *ping = v + H, *pong = ping + H, *u = pong + H;
     Synapse *synapse = (Synapse *)(u + 2 * H);
-    prepare(d->S, d->w, d->mu, d->sigma, d->erev, synapse);
+    prepare(d->S, d->place, d->w, d->mu, d->sigma, d->erev, synapse);
     read_state(rows, at, 0, v);
     for (int64_t t = 0; t < T; t++) {
         if (t < at.longest) {
@@ -122,7 +124,7 @@ INLINE lanes unfold_back(const LTC *d, const Synapse *synapse, Step step, int64_
         grad_unit[2 * H + i] += above * v[i] + below;
         for (int32_t s = d->start[i]; s < d->start[i + 1]; s++) {
             lanes open = sigmoid[s], back = synapse[s].we * dN + synapse[s].w * dD;
-            before[d->source[s]] += d->sigma[s] * (back * (open - open * open));
+            before[d->source[s]] += synapse[s].sigma * (back * (open - open * open));
         }
     }
     for (int64_t i = 0; i < H; i++) g[i] = before[i];
@@ -130,7 +132,7 @@ INLINE lanes unfold_back(const LTC *d, const Synapse *synapse, Step step, int64_
 }
 
 /* The synapses' sums over all unfolds of one step, each synapse read and written once. */
-INLINE void gather(const LTC *d, Step step, Sums *sums) {
+INLINE void gather(const LTC *d, const Synapse *synapse, Step step, Sums *sums) {
     const int64_t H = d->rows.H, K = d->unfolds;
     for (int64_t i = 0; i < H; i++)
         for (int32_t s = d->start[i]; s < d->start[i + 1]; s++) {
@@ -138,7 +140,7 @@ INLINE void gather(const LTC *d, Step step, Sums *sums) {
             for (int64_t k = 0; k < K; k++) {
                 lanes open = step.sigmoid[k * d->S + s];
                 lanes dN = step.grad_ND[(k * H + i) * 2], dD = step.grad_ND[(k * H + i) * 2 + 1];
-                lanes dx = (d->erev[s] * dN + dD) * (open - open * open);
+                lanes dx = (synapse[s].erev * dN + dD) * (open - open * open);
                 sum.N += dN * open;
                 sum.D += dD * open;
                 sum.x += dx;
@@ -159,7 +161,7 @@ static void ltc_backward(const LTC *d, int64_t tile, lanes *scratch) {
     step.grad_ND = step.ND + K * 2 * H;
     step.sigmoid = step.grad_ND + K * 2 * H;
     Synapse *synapse = (Synapse *)(step.sigmoid + K * S);
-    prepare(S, d->w, d->mu, d->sigma, d->erev, synapse);
+    prepare(S, d->place, d->w, d->mu, d->sigma, d->erev, synapse);
     memset(scratch, 0, (size_t)(8 * H + 4 * S) * sizeof(lanes));
     for (int64_t t = T - 1; t >= 0; t--) {
         mask live = live_rows(rows, at, t), fresh = fresh_rows(rows, at, t);
@@ -178,7 +180,7 @@ static void ltc_backward(const LTC *d, int64_t tile, lanes *scratch) {
                 unfold(d, synapse, u, s_dt, step.v + k * H, step.v + (k + 1) * H, step.ND + k * 2 * H, step.sigmoid + k * S);
             memset(u, 0, (size_t)(2 * H) * sizeof(lanes)); /* from here on its gradient */
             for (int64_t k = K - 1; k >= 0; k--) d_s_dt += unfold_back(d, synapse, step, k, s_dt, g, before, u, grad_unit);
-            gather(d, step, sums);
+            gather(d, synapse, step, sums);
             clear_rows(fresh, g, H);
         } else {
             memset(u, 0, (size_t)(2 * H) * sizeof(lanes));
@@ -188,7 +190,7 @@ static void ltc_backward(const LTC *d, int64_t tile, lanes *scratch) {
         write_dt(rows, at, t, d_s_dt / (real)K);
     }
     write_rows(rows->grad_h0 + at.first * H, H, at.count, H, g);
-    write_synapse_grads(S, sums, d->w, d->mu, d->sigma, d->erev, d->grad_synapse + tile * 4 * S);
+    write_synapse_grads(S, sums, synapse, d->grad_synapse + tile * 4 * S);
     for (int64_t i = 0; i < 3 * H; i++) d->grad_unit[tile * 3 * H + i] = sum_lanes(grad_unit[i]);
 }
 

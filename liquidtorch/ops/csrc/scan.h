@@ -3,23 +3,18 @@
 #ifndef SCAN_H
 #define SCAN_H
 
-#include "lanes.h"
+#include "rows.h"
 
 enum { LINEAR, MOBIUS };
 
 typedef struct {
-    int64_t B, T, H, kind;
-    const real *u, *h0, *dt;          /* (B,T,2H): f, A; or (B,T,3H): f, k, A; (B,H); (B,T) */
-    const int64_t *lengths;           /* (B,) or NULL: every row has T steps */
-    const uint8_t *reset;             /* (B,T) or NULL: 1 where the state is 0 before the step */
-    const real *rate;                 /* (H,) 1/tau */
-    real *h;                          /* (B,T,H) out: every state */
-    const real *grad_h;               /* (B,T,H) */
-    real *grad_u, *grad_h0, *grad_dt; /* out: as u; (B,H); (B,T) or NULL */
-    real *grad_rate;                  /* out: (B,H), a part a row */
+    Rows rows;
+    int64_t kind;
+    const real *u, *rate;     /* (B,T,2H): f, A; or (B,T,3H): f, k, A. rate (H,) is 1/tau */
+    real *grad_u, *grad_rate; /* out: as u; (B,H), a part a row */
 } Scan;
 
-static int64_t scan_scratch(const Scan *d) { return 2 * (d->H + LANES); }
+static int64_t scan_scratch(const Scan *d) { return 2 * (d->rows.H + LANES); }
 
 INLINE int64_t parts_of(const Scan *d) { return d->kind == LINEAR ? 2 : 3; }
 
@@ -62,14 +57,15 @@ INLINE lanes scan_step_back(
 }
 
 INLINE void scan_row(const int kind, const Scan *d, int64_t b, real *h) {
-    const int64_t T = d->T, H = d->H, U = parts_of(d) * H, end = d->lengths ? d->lengths[b] : T;
-    memcpy(h, d->h0 + b * H, (size_t)H * sizeof(real));
+    const Rows *rows = &d->rows;
+    const int64_t T = rows->T, H = rows->H, U = parts_of(d) * H, end = rows->lengths ? rows->lengths[b] : T;
+    memcpy(h, rows->h0 + b * H, (size_t)H * sizeof(real));
     for (int64_t t = 0; t < T; t++) {
-        real *out = d->h + (b * T + t) * H;
+        real *out = rows->h + (b * T + t) * H;
         if (t < end) {
             const real *u = d->u + (b * T + t) * U;
-            lanes dt = all(d->dt[b * T + t]);
-            if (d->reset && d->reset[b * T + t]) memset(h, 0, (size_t)H * sizeof(real));
+            lanes dt = all(rows->dt[b * T + t]);
+            if (rows->reset && rows->reset[b * T + t]) memset(h, 0, (size_t)H * sizeof(real));
             for (int64_t i = 0; i < H; i += LANES) {
                 lanes after = scan_step(kind, u, H, i, load_part(h + i, H - i), dt, load_part(d->rate + i, H - i));
                 store_part(h + i, after, H - i);
@@ -82,17 +78,18 @@ INLINE void scan_row(const int kind, const Scan *d, int64_t b, real *h) {
 }
 
 INLINE void scan_row_back(const int kind, const Scan *d, int64_t b, real *g, real *drate) {
-    const int64_t T = d->T, H = d->H, U = parts_of(d) * H, end = d->lengths ? d->lengths[b] : T;
+    const Rows *rows = &d->rows;
+    const int64_t T = rows->T, H = rows->H, U = parts_of(d) * H, end = rows->lengths ? rows->lengths[b] : T;
     memset(g, 0, (size_t)H * sizeof(real));
     memset(drate, 0, (size_t)H * sizeof(real));
     for (int64_t t = T - 1; t >= 0; t--) {
         const int64_t at = b * T + t;
-        const int fresh = d->reset && d->reset[at], live = t < end;
-        const real *before = fresh ? 0 : t ? d->h + (at - 1) * H : d->h0 + b * H;
-        lanes dt = all(d->dt[at]), ddt = {0};
+        const int fresh = rows->reset && rows->reset[at], live = t < end;
+        const real *before = fresh ? 0 : t ? rows->h + (at - 1) * H : rows->h0 + b * H;
+        lanes dt = all(rows->dt[at]), ddt = {0};
         for (int64_t i = 0; i < H; i += LANES) {
             const int64_t n = H - i;
-            lanes now = load_part(g + i, n) + load_part(d->grad_h + at * H + i, n);
+            lanes now = load_part(g + i, n) + load_part(rows->grad_h + at * H + i, n);
             if (live) {
                 lanes slope = load_part(drate + i, n), h = before ? load_part(before + i, n) : (lanes){0};
                 now = scan_step_back(kind, d->u + at * U, H, i, h, dt, load_part(d->rate + i, n), now, d->grad_u + at * U, &slope, &ddt);
@@ -102,9 +99,9 @@ INLINE void scan_row_back(const int kind, const Scan *d, int64_t b, real *g, rea
             store_part(g + i, now, n);
         }
         if (!live) memset(d->grad_u + at * U, 0, (size_t)U * sizeof(real));
-        if (d->grad_dt) d->grad_dt[at] = sum_lanes(ddt);
+        if (rows->grad_dt) rows->grad_dt[at] = sum_lanes(ddt);
     }
-    memcpy(d->grad_h0 + b * H, g, (size_t)H * sizeof(real));
+    memcpy(rows->grad_h0 + b * H, g, (size_t)H * sizeof(real));
     memcpy(d->grad_rate + b * H, drate, (size_t)H * sizeof(real));
 }
 
@@ -114,8 +111,8 @@ static void scan_forward(const Scan *d, int64_t row, real *scratch) {
 }
 
 static void scan_backward(const Scan *d, int64_t row, real *scratch) {
-    if (d->kind == LINEAR) scan_row_back(LINEAR, d, row, scratch, scratch + d->H + LANES);
-    else scan_row_back(MOBIUS, d, row, scratch, scratch + d->H + LANES);
+    if (d->kind == LINEAR) scan_row_back(LINEAR, d, row, scratch, scratch + d->rows.H + LANES);
+    else scan_row_back(MOBIUS, d, row, scratch, scratch + d->rows.H + LANES);
 }
 
 #endif

@@ -10,19 +10,20 @@ typedef struct {
     int64_t M, F, H, S;                /* rows (B*T), features, units, synapses */
     const real *x;                     /* (M,F) */
     const int32_t *start, *source;     /* (H+1,), (S,) */
-    const real *w, *mu, *sigma, *erev; /* (S,) */
+    const int64_t *place;              /* (S,) where a synapse stands in the next four */
+    const real *w, *mu, *sigma, *erev; /* (H,F) */
     real *u;                           /* (M,2H) out: N beside D */
     const real *grad_u;                /* (M,2H) */
     real *grad_x;                      /* (M,F) out, or NULL */
     real *grad_synapse;                /* (chunks,4,S) out: of w, mu, sigma, erev */
 } Synapses;
 
-static int64_t synapses_scratch(const Synapses *d) { return LANES * (2 * d->F + 2 * d->H + 4 * d->S) + 4 * d->S; }
+static int64_t synapses_scratch(const Synapses *d) { return LANES * (2 * d->F + 2 * d->H + 4 * d->S) + 8 * d->S; }
 
 static void synapses_forward(const Synapses *d, int64_t chunk, lanes *scratch) {
     lanes *x = scratch, *u = x + d->F;
     Synapse *synapse = (Synapse *)(u + 2 * d->H);
-    prepare(d->S, d->w, d->mu, d->sigma, d->erev, synapse);
+    prepare(d->S, d->place, d->w, d->mu, d->sigma, d->erev, synapse);
     for (int64_t tile = chunk * CHUNK; tile < (chunk + 1) * CHUNK && tile * LANES < d->M; tile++) {
         const int64_t first = tile * LANES, count = d->M - first < LANES ? d->M - first : LANES;
         read_rows(d->x + first * d->F, d->F, count, d->F, x);
@@ -44,7 +45,7 @@ static void synapses_backward(const Synapses *d, int64_t chunk, lanes *scratch) 
     lanes *x = scratch, *grad_x = x + d->F, *g = grad_x + d->F;
     Sums *sums = (Sums *)(g + 2 * d->H);
     Synapse *synapse = (Synapse *)(sums + d->S);
-    prepare(d->S, d->w, d->mu, d->sigma, d->erev, synapse);
+    prepare(d->S, d->place, d->w, d->mu, d->sigma, d->erev, synapse);
     memset(sums, 0, (size_t)d->S * sizeof(Sums));
     for (int64_t tile = chunk * CHUNK; tile < (chunk + 1) * CHUNK && tile * LANES < d->M; tile++) {
         const int64_t first = tile * LANES, count = d->M - first < LANES ? d->M - first : LANES;
@@ -55,17 +56,17 @@ static void synapses_backward(const Synapses *d, int64_t chunk, lanes *scratch) 
             lanes dN = g[i], dD = g[d->H + i];
             for (int32_t s = d->start[i]; s < d->start[i + 1]; s++) {
                 lanes v = x[d->source[s]], open = sigmoid_of_power(synapse[s].a * v + synapse[s].b);
-                lanes dx = (d->erev[s] * dN + dD) * (open - open * open);
+                lanes dx = (synapse[s].erev * dN + dD) * (open - open * open);
                 sums[s].N += dN * open;
                 sums[s].D += dD * open;
                 sums[s].x += dx;
                 sums[s].xv += dx * v;
-                grad_x[d->source[s]] += (d->sigma[s] * d->w[s]) * dx;
+                grad_x[d->source[s]] += (synapse[s].sigma * synapse[s].w) * dx;
             }
         }
         if (d->grad_x) write_rows(d->grad_x + first * d->F, d->F, count, d->F, grad_x);
     }
-    write_synapse_grads(d->S, sums, d->w, d->mu, d->sigma, d->erev, d->grad_synapse + chunk * 4 * d->S);
+    write_synapse_grads(d->S, sums, synapse, d->grad_synapse + chunk * 4 * d->S);
 }
 
 #endif
