@@ -1,0 +1,110 @@
+"""How fast are the layers beside their rivals, and beside what the machine can do?
+
+    python benchmarks/run.py [--rows NAME ...] [--repeat 20] [--threads 1 2] [--quick]
+
+Each row checks first that the rival's outputs and gradients are ours, then times all sides turn by turn in this one
+process (`timing`). Adds a JSON object for each row and number of threads to benchmarks/results/speed.jsonl;
+`python benchmarks/readme.py` makes the README's table of them. `--quick` takes few turns and adds nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from machine import about, peaks
+from rows import GRADIENT, OUTPUT, ROWS, Row, equal
+from timing import Times, alternate, differences
+
+RESULTS = Path(__file__).parent / "results" / "speed.jsonl"
+
+
+class NotEqual(Exception):
+    """A rival computes something else."""
+
+
+def checked(row: Row) -> dict[str, dict[str, float] | None]:
+    """Return how far each rival is from us, None for another model; raise where that is more than rounding."""
+    ours, *rivals = row.sides
+    expected = ours.answer() if ours.answer else {}
+    found: dict[str, dict[str, float] | None] = {}
+    for rival in rivals:
+        found[rival.name] = differences(expected, rival.answer()) if rival.answer else None
+        off = found[rival.name]
+        if off is not None and not equal(off):
+            raise NotEqual(f"{rival.name} differs by {off}")
+    return found
+
+
+def lines(
+    name: str, row: Row, off: dict[str, dict[str, float] | None], times: dict[tuple[str, int], Times],
+    threads: list[int], machine: dict[str, dict[str, float]],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return what is written of a row, one object for each number of threads."""
+    found = []
+    for n in threads:
+        ours, *rivals = ({"name": side.name, **times[side.name, n].summary()} for side in row.sides)
+        for rival in rivals:
+            rival["times"] = float(f"{rival['ms'] / ours['ms']:.4g}")
+            rival["target"] = row.targets.get(rival["name"])
+            rival["off"] = off[rival["name"]]
+        line = {"row": name, "work": row.work, "threads": n, "ours": ours, "rivals": rivals}
+        line["tolerance"] = {"output": OUTPUT, "gradient": GRADIENT}
+        if row.tried:
+            line["tried"] = row.tried
+        if row.share:
+            share = row.share
+            rate = share.amount / (ours["ms"] / 1e3)
+            reached = float(f"{rate / machine[str(n)][share.of]:.3g}")
+            line["share"] = {"of": share.of, "rate": float(f"{rate:.4g}"), "reached": reached, "target": share.target}
+        found.append(line)
+    return found
+
+
+def show(line: dict[str, Any]) -> None:
+    """Print a row for people."""
+    ours = line["ours"]
+    print(f"{line['work']}, {line['threads']} threads: {ours['ms']:.4g} ms ({ours['q1']:.4g} to {ours['q3']:.4g})")
+    for rival in line["rivals"]:
+        target = "" if rival["target"] is None else f" (target {rival['target']:g})"
+        print(
+            f"    {rival['name']}: {rival['ms']:.4g} ms of {rival['count']}, {rival['times']:.3g} times{target}", end=""
+        )
+        print(f", off by {rival['off']}" if rival["off"] else "")
+    if "share" in line:
+        print("    {reached:.0%} of the machine's {of} (target {target:.0%})".format(**line["share"]), flush=True)
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--quick", action="store_true", help="3 turns, and no line is added to the results")
+    asked = parser.parse_args()
+    repeats = 3 if asked.quick else asked.repeat
+    facts, machine = about(), peaks(asked.threads, repeats)
+    print(json.dumps(facts), json.dumps(machine), sep="\n", flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    for name in asked.rows:
+        torch.manual_seed(0)
+        row = ROWS[name]()
+        try:
+            off = checked(row)
+        except NotEqual as e:
+            print(f"{row.work}: not measured, {e}", flush=True)
+            continue
+        for line in lines(name, row, off, alternate(row.sides, asked.threads, repeats), asked.threads, machine):
+            show(line)
+            if not asked.quick:
+                with RESULTS.open("a") as results:
+                    results.write(json.dumps({**line, "machine": machine, **facts}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
