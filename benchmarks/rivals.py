@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from timing import Answer, Side, training
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from liquidtorch import ops
 from liquidtorch.classic import LiquidNeuralNetwork, to_leaky
-from liquidtorch.layers import Layer
+from liquidtorch.layers import Recurrent
 from liquidtorch.ncps import from_module
-from timing import Answer, Side, training
 
 
 def grads(layer: nn.Module) -> Answer:
@@ -109,7 +109,7 @@ class TutorialLoop(nn.Module):
         return torch.stack(states, dim=1)
 
 
-def of_tutorial(x: Tensor, slope: Tensor) -> tuple[Layer, list[Side]]:
+def of_tutorial(x: Tensor, slope: Tensor) -> tuple[Recurrent, list[Side]]:
     """Return our Leaky layer, and its side beside that of the tutorials' loop with the same weights."""
     units = slope.shape[2]
     network = LiquidNeuralNetwork(x.shape[2], units, 1)
@@ -135,15 +135,29 @@ def of_torch(kind: type[nn.RNNBase], x: Tensor, slope: Tensor) -> Side:
     return training(f"nn.{kind.__name__}", lambda: rnn(x)[0], rnn.parameters(), slope, None)
 
 
-def compiled(layer: Layer, x: Tensor, slope: Tensor) -> Side:
-    """Return `torch.compile` of a layer's reference in plain PyTorch, with the layer's own weights."""
-    run = torch.compile(layer, fullgraph=True)
+def compiled(layer: Recurrent, x: Tensor, slope: Tensor) -> list[Side]:
+    """Return `torch.compile` of a layer's reference, with the layer's own weights: of all steps, and of one step.
 
-    def forward() -> Tensor:
+    The first is one graph, a scan. Inductor of torch 2.13 differentiates some scans wrongly (pytorch issue 153679),
+    which the check of equality finds; the second is called in a Python loop.
+    """
+    cell = layer.cell
+    every, one = torch.compile(layer, fullgraph=True), torch.compile(cell.step, fullgraph=True)
+    dt = torch.ones(len(x), 1)
+
+    def scanned() -> Tensor:
         with ops.use("reference"):
-            return run(x)[0]
+            return every(x)[0]
 
-    return training("torch.compile", forward, layer.parameters(), slope, lambda: grads(layer))
+    def looped() -> Tensor:
+        weights, h, states = cell.weights(), cell.initial(len(x)), []
+        for u in layer.inputs(x).unbind(1):
+            h = one(u, h, dt, weights)
+            states.append(h)
+        return torch.stack(states, dim=1)
+
+    named = {"torch.compile, all steps": scanned, "torch.compile, one step": looped}
+    return [training(n, f, layer.parameters(), slope, lambda: grads(layer)) for n, f in named.items()]
 
 
 def reference(side: Side) -> Side:

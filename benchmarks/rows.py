@@ -6,17 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import ncps.torch
 import torch
 from ncps import wirings
-from ncps.torch import LTC as NcpsLTC
-from ncps.torch import CfC as NcpsCfC
+from rivals import compiled, grads, of_ncps, of_torch, of_tutorial, reference, wire_every_head
+from scans import SCANS, Differentiable
+from timing import Side, differences, training
 from torch import Tensor, nn
 
 from liquidtorch import CfC, Leaky, Linear, Liquid, Recurrent
 from liquidtorch.layers import Layer
-from rivals import compiled, grads, of_ncps, of_torch, of_tutorial, reference, wire_every_head
-from scans import SCANS, Differentiable
-from timing import Side, differences, training
 
 FEATURES = 8
 OUTPUT, GRADIENT = (
@@ -59,20 +58,20 @@ def _ours(layer: Layer, x: Tensor, slope: Tensor) -> Side:
 
 def _ltc(work: str, wiring: Callable[[], wirings.Wiring], target: float) -> Callable[[], Row]:
     def make() -> Row:
-        sides = of_ncps(NcpsLTC(FEATURES, wiring()), _x(32, 64))
+        sides = of_ncps(ncps.torch.LTC(FEATURES, wiring()), _x(32, 64))
         return Row(f"LTC {work}, B32 T64", sides, {sides[1].name: target})
 
     return make
 
 
 def _cfc() -> Row:
-    sides = of_ncps(NcpsCfC(FEATURES, 32), _x(32, 64))
+    sides = of_ncps(ncps.torch.CfC(FEATURES, 32), _x(32, 64))
     return Row("CfC 32 units, backbone 128, B32 T64", sides, {sides[1].name: 25})
 
 
 def _cfc_wired(every_head: bool) -> Callable[[], Row]:
     def make() -> Row:
-        module = NcpsCfC(FEATURES, wirings.AutoNCP(64, 8))
+        module = ncps.torch.CfC(FEATURES, wirings.AutoNCP(64, 8))
         if every_head:
             wire_every_head(module)
         sides = of_ncps(module, _x(32, 64))
@@ -85,14 +84,14 @@ def _cfc_wired(every_head: bool) -> Callable[[], Row]:
 def _leaky() -> Row:
     x, slope = _x(64, 256), torch.randn(64, 256, 64)
     layer, sides = of_tutorial(x, slope)
-    sides += [of_torch(nn.GRU, x, slope), of_torch(nn.LSTM, x, slope), compiled(layer, x, slope)]
+    sides += [of_torch(nn.GRU, x, slope), of_torch(nn.LSTM, x, slope), *compiled(layer, x, slope)]
     return Row("Leaky (Euler) 64 units, B64 T256", sides, {"the tutorial's loop": 20, "nn.GRU": 1, "nn.LSTM": 1})
 
 
 def _liquid() -> Row:
     x, layer = _x(64, 256), Recurrent(Liquid(FEATURES, 64))
     slope = _slope(layer, x)
-    sides = [_ours(layer, x, slope), of_torch(nn.GRU, x, slope), compiled(layer, x, slope)]
+    sides = [_ours(layer, x, slope), of_torch(nn.GRU, x, slope), *compiled(layer, x, slope)]
     return Row("Liquid 64 units, B64 T256", sides, {"nn.GRU": 2})
 
 

@@ -6,6 +6,7 @@ All take and return (B, T, H), from a state of 0. Each is given the best backwar
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Protocol
 
 import torch
@@ -64,7 +65,7 @@ def blocked(a: Tensor, b: Tensor, *, back: bool = False) -> Tensor:
     order = range(BLOCK)[:: -1 if back else 1]
     first, last = order[0], order[-1]
     y[:, :, first], share[:, :, first] = b[:, :, first], a[:, :, first]
-    for before, t in zip(order, order[1:], strict=False):
+    for before, t in itertools.pairwise(order):
         torch.addcmul(b[:, :, t], a[:, :, t], y[:, :, before], out=y[:, :, t])
         torch.mul(a[:, :, t], share[:, :, before], out=share[:, :, t])
     left, ends = share[:, :, last], y[:, :, last]
