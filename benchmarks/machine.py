@@ -67,9 +67,13 @@ def about() -> dict[str, Any]:
 
 def _commit() -> str:
     """Return the commit of the code that is measured, which need not be the checkout that this file lies in."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    found = subprocess.run(command, cwd=Path(liquidtorch.__file__).parent, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+    commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
+    return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no", ".") else commit
+
+
+def _git(*words: str) -> str:
+    room = Path(liquidtorch.__file__).parent
+    return subprocess.run(["git", *words], cwd=room, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _cpu() -> str:

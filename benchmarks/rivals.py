@@ -26,7 +26,7 @@ def grads(layer: nn.Module) -> Answer:
 def of_ncps(module: nn.Module, x: Tensor) -> list[Side]:
     """Return our layer with the weights of `module`, and `module` itself: as layers, without a readout."""
     layer = from_module(module).body.train()
-    slope = torch.randn_like(module(x)[0])
+    slope = torch.randn(*x.shape[:2], module.output_size)
     if hasattr(module.rnn_cell, "gleak"):
         live, theirs = {}, _ltc_gradients
     else:

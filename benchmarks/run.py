@@ -14,15 +14,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import memory
 import torch
 from machine import about, peaks
-from rows import GRADIENT, OUTPUT, ROWS, Row, equal
+from one_step import STEPS
+from sequences import SEQUENCES
 from timing import Times, alternate, differences
+from work import GRADIENT, OUTPUT, MissingError, Row, equal
 
+ROWS = SEQUENCES | STEPS
 RESULTS = Path(__file__).parent / "results" / "speed.jsonl"
 
 
-class NotEqual(Exception):
+class NotEqualError(Exception):
     """A rival that we are aimed at computes something else."""
 
 
@@ -37,7 +41,7 @@ def checked(row: Row) -> dict[str, dict[str, float]]:
     for rival in rivals:
         if rival.name in found and not equal(found[rival.name]):
             if rival.name in row.targets:
-                raise NotEqual(f"{rival.name} differs by {found[rival.name]}")
+                raise NotEqualError(f"{rival.name} differs by {found[rival.name]}")
             row.sides.remove(rival)
             print(f"{row.work}: {rival.name} is left out, it differs by {found[rival.name]}", flush=True)
     return found
@@ -61,6 +65,8 @@ def lines(
         line["left_out"] = {name: far for name, far in off.items() if name not in timed}
         if row.tried:
             line["tried"] = row.tried
+        if row.below_us:
+            line["below_us"] = row.below_us
         if row.share:
             share = row.share
             rate = share.amount / (ours["ms"] / 1e3)
@@ -72,43 +78,55 @@ def lines(
 
 def show(line: dict[str, Any]) -> None:
     """Print a row for people."""
+    unit = "mb" if "below_mb" in line else "ms"
     ours = line["ours"]
-    print(f"{line['work']}, {line['threads']} threads: {ours['ms']:.4g} ms ({ours['q1']:.4g} to {ours['q3']:.4g})")
+    threads = f", {line['threads']} threads" if "threads" in line else ""
+    print(f"{line['work']}{threads}: {ours[unit]:.4g} {unit} of {ours['count']}")
     for rival in line["rivals"]:
-        target = "" if rival["target"] is None else f" (target {rival['target']:g})"
+        target = f" (target {rival['target']:g})" if rival.get("target") else ""
+        off = f", off by {rival['off']}" if rival.get("off") else ""
         print(
-            f"    {rival['name']}: {rival['ms']:.4g} ms of {rival['count']}, {rival['times']:.3g} times{target}", end=""
+            f"    {rival['name']}: {rival[unit]:.4g} {unit} of {rival['count']}, {rival['times']:.3g} times{target}{off}"
         )
-        print(f", off by {rival['off']}" if rival["off"] else "")
     if "share" in line:
         print("    {reached:.0%} of the machine's {of} (target {target:.0%})".format(**line["share"]), flush=True)
+
+
+def write(line: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Add a line to the results."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a") as results:
+        results.write(json.dumps({**line, **facts}) + "\n")
 
 
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=[*ROWS, memory.ROW], default=[*ROWS, memory.ROW])
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--quick", action="store_true", help="3 turns, and no line is added to the results")
     asked = parser.parse_args()
     repeats = 3 if asked.quick else asked.repeat
-    facts, machine = about(), peaks(asked.threads, repeats)
-    print(json.dumps(facts), json.dumps(machine), sep="\n", flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
+    machine = peaks(asked.threads, repeats)
+    facts = {**about(), "machine": machine}
+    print(json.dumps(facts), flush=True)
     for name in asked.rows:
         torch.manual_seed(0)
-        row = ROWS[name]()
         try:
-            off = checked(row)
-        except NotEqual as e:
-            print(f"{row.work}: not measured, {e}", flush=True)
+            if name == memory.ROW:
+                found = [memory.line(1 if asked.quick else 3)]
+            else:
+                row = ROWS[name]()
+                off = checked(row)
+                found = lines(name, row, off, alternate(row.sides, asked.threads, repeats), asked.threads, machine)
+        except (MissingError, NotEqualError) as e:
+            print(f"{name}: not measured, {e}", flush=True)
             continue
-        for line in lines(name, row, off, alternate(row.sides, asked.threads, repeats), asked.threads, machine):
+        for line in found:
             show(line)
             if not asked.quick:
-                with RESULTS.open("a") as results:
-                    results.write(json.dumps({**line, "machine": machine, **facts}) + "\n")
+                write(line, facts)
 
 
 if __name__ == "__main__":

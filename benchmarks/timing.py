@@ -65,10 +65,12 @@ def training(
 def stepping(name: str, begin: Callable[[], Any], step: Callable[[Any], Any], rows: Sequence[Any]) -> Side:
     """Make a side of single steps without gradients: `begin` starts anew, `step` takes one of `rows`."""
 
+    @torch.inference_mode()
     def run() -> None:
         for row in rows:
             step(row)
 
+    @torch.inference_mode()
     def answer() -> Answer:
         begin()
         return {"output": torch.stack([torch.as_tensor(step(row)).flatten().clone() for row in rows[:16]])}

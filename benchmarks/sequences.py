@@ -1,10 +1,9 @@
-"""What is measured: each row a work, the sides that do it, and what is aimed at."""
+"""Rows of training: whole sequences, forward and backward."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import ncps.torch
 import torch
@@ -13,35 +12,10 @@ from rivals import compiled, grads, of_ncps, of_torch, of_tutorial, reference, w
 from scans import SCANS, Differentiable
 from timing import Side, differences, training
 from torch import Tensor, nn
+from work import FEATURES, Row, Share, equal
 
 from liquidtorch import CfC, Leaky, Linear, Liquid, Recurrent
 from liquidtorch.layers import Layer
-
-FEATURES = 8
-OUTPUT, GRADIENT = (
-    2e-5,
-    2e-4,
-)  # largest difference allowed, as a share of the largest number; float32, hundreds of steps
-
-
-@dataclass
-class Share:
-    """How much of what the machine can do a row should reach: `amount` in units of 1e9 (flops or bytes)."""
-
-    of: str  # "gemm" or "copy"
-    amount: float
-    target: float = 0.5
-
-
-@dataclass
-class Row:
-    """One work. The first side is ours; `targets`: how many times faster than a side it should be."""
-
-    work: str
-    sides: list[Side]
-    targets: dict[str, float] = field(default_factory=dict)
-    share: Share | None = None
-    tried: dict[str, float] = field(default_factory=dict)  # seconds of what the rival was chosen from, if right
 
 
 def _x(batch: int, steps: int) -> Tensor:
@@ -175,7 +149,7 @@ def _dense(name: str, cell: Callable[[], Leaky | Liquid | CfC], heads: int) -> C
     return make
 
 
-ROWS: dict[str, Callable[[], Row]] = {
+SEQUENCES: dict[str, Callable[[], Row]] = {
     "ltc-auto-19": _ltc("AutoNCP(19, 1)", lambda: wirings.AutoNCP(19, 1), 200),
     "ltc-full-32": _ltc("FullyConnected(32)", lambda: wirings.FullyConnected(32), 40),
     "ltc-auto-64": _ltc("AutoNCP(64, 8)", lambda: wirings.AutoNCP(64, 8), 100),
@@ -190,8 +164,3 @@ ROWS: dict[str, Callable[[], Row]] = {
     "liquid-256": _dense("Liquid", lambda: Liquid(FEATURES, 256), 2),
     "cfc-256": _dense("CfC", lambda: CfC(FEATURES, 256), 4),
 }
-
-
-def equal(off: dict[str, float]) -> bool:
-    """Say whether differences are within what rounding explains."""
-    return off["output"] <= OUTPUT and off.get("gradient", 0.0) <= GRADIENT
