@@ -52,8 +52,8 @@ static void activate(int64_t activation, real *value, real *slope, int64_t width
             y = (real)1.7159 * e;
             dy = (real)(1.7159 * 0.666) * (1 - e * e);
         } else if (activation == RELU) {
-            y = only(x > 0, x);
-            dy = only(x > 0, dy);
+            y = only(~(x <= 0), x); /* a NaN stays one */
+            dy = only(~(x <= 0), dy);
         } else if (activation == SILU) {
             lanes s = sigmoid_of(x);
             y = x * s;

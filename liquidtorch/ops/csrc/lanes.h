@@ -169,10 +169,10 @@ INLINE Exp exp_parts(lanes x) {
     return (Exp){(lanes)((((mask)shifted - (mask)all(MAGIC)) + BIAS) << EXPONENT), p};
 }
 
-/* Below -EXP_END it is 0, so that what is multiplied by it is gone too. */
+/* Below -EXP_END it is 0, so that what is multiplied by it is gone too; a NaN stays one. */
 INLINE lanes exp_of(lanes x) {
     Exp e = exp_parts(x);
-    return only(x >= all(-EXP_END), e.power * e.p + e.power);
+    return only(~(x < all(-EXP_END)), e.power * e.p + e.power);
 }
 
 /* exp(x) - 1 without cancellation at small x. */
