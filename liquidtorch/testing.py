@@ -81,7 +81,7 @@ def yield_checks(layer: Layer, *, traced: bool = False) -> Iterator[tuple[str, C
         rows_are_alone, padding_is_ignored, kinds_come_back, time_has_no_unit, reset_starts_anew, bounds_hold,
         low_precision_runs, new_weights_are_seen, weights_and_inputs_vmap, copies_are_equal, gradients_are_right,
     ]  # fmt: skip
-    laws += [two_parts_are_the_whole, steps_are_the_whole] if layer.causal else []
+    laws += [two_parts_are_the_whole, steps_are_the_whole, a_stepper_is_the_whole] if layer.causal else []
     laws += [no_time_no_change] if layer.continuous else []
     laws += [units_may_be_renumbered] if hasattr(layer, "permute") else []
     laws += [compiling_changes_nothing, exporting_changes_nothing] if traced else []
@@ -179,6 +179,21 @@ def steps_are_the_whole(layer: Layer) -> None:
         y, h = layer(x[:, t : t + 1], h, dt=dt[:, t : t + 1])
         ys.append(y)
     same((torch.cat(ys, 1), h), layer(x, dt=dt))
+
+
+def a_stepper_is_the_whole(layer: Layer) -> None:
+    """The stepper, from NumPy to NumPy, equals the whole sequence, again after a reset, in both dtypes."""
+    for dtype in (torch.float64, torch.float32):
+        layer.to(dtype)
+        x, dt = example(layer)
+        wanted, _ = layer(x, dt=dt)
+        stepper = layer.stepper()
+        for row in range(2):
+            stepper.reset()
+            for t in range(T):
+                y = stepper(x[row, t].numpy(), dt[row, t].item())
+                atol = 1e-10 if dtype == torch.float64 else 2e-5
+                assert_close(torch.from_numpy(y), wanted[row, t].detach(), rtol=0, atol=atol)
 
 
 def units_may_be_renumbered(layer: Any) -> None:

@@ -227,6 +227,7 @@ BROKEN: dict[str, Make] = {  # every law -> something that breaks it, and works 
     "gradients_are_right": of_cell(step=lambda self, u, h, dt, w: step(self, u, h, dt, (w[0].detach(), w[1]))),
     "two_parts_are_the_whole": of_run(lambda self, x, h, *rest: Recurrent.run(self, x, self.initial(len(x)), *rest)),
     "steps_are_the_whole": of_run(late),
+    "a_stepper_is_the_whole": of_cell(stepper=lambda self: Leaky(2, 5).to(self.b.dtype).stepper()),
     "no_time_no_change": of_cell(step=lambda self, u, h, dt, w: step(self, u, h, dt + 1e-6, w)),
     "units_may_be_renumbered": of_cell(axes={"W_x": "HF", "W_h": "HH", "b": "H"}),  # tau stays where it was
     "compiling_changes_nothing": of_cell(step=lambda *a: step(*a) * (2.0 if torch.compiler.is_compiling() else 1.0)),

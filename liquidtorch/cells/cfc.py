@@ -155,9 +155,18 @@ class CfC(Cell):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Return x's share of every head's map, (..., heads*H), or of the backbone's first layer."""
+        return linear(x, *self._map())
+
+    def _map(self) -> tuple[Tensor, Tensor]:
         if self.layers:
-            return linear(x, self.W_x, self.b)
-        return linear(x, masked(self.W_x, self.live_x).flatten(0, 1), self.b.flatten())
+            return self.W_x, self.b
+        return masked(self.W_x, self.live_x).flatten(0, 1), self.b.flatten()
+
+    def stepper(self) -> ops.Stepper:
+        """Return a compiled stepper with the weights as they are now."""
+        options: Any = {"mode": self.mode, "carry": self.carry, "activation": self.activation}
+        gates = ops.cfc_gates(*self.weights(), **options, synapses=self._listed("h"))
+        return ops.gated_stepper(gates, *self._map(), self.units, self.outputs)
 
     def weights(self) -> tuple[Any, ...]:
         """Return W_h, tau, (A, w_tau), the groups of the sweep, and the layers after the backbone's first."""

@@ -67,9 +67,15 @@ class Linear(Cell):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Return f beside A, (..., 2H)."""
-        z = linear(x, torch.cat([self.W_f, self.W_A]), torch.cat([self.b_f, self.b_A]))
-        f, A = z.chunk(2, dim=-1)
+        f, A = linear(x, *self._map()).chunk(2, dim=-1)
         return torch.cat([softplus(f), torch.tanh(A)], dim=-1)
+
+    def _map(self) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.W_f, self.W_A]), torch.cat([self.b_f, self.b_A])
+
+    def stepper(self) -> ops.Stepper:
+        """Return a compiled stepper with the weights as they are now."""
+        return ops.diagonal_stepper("linear", *self._map(), *self.weights())
 
     def weights(self) -> tuple[Tensor]:
         """Return tau."""
@@ -145,9 +151,15 @@ class Mobius(Cell):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Return f, k and A side by side, (..., 3H)."""
-        W, b = torch.cat([self.W_f, self.W_k, self.W_A]), torch.cat([self.b_f, self.b_k, self.b_A])
-        f, k, A = linear(x, W, b).chunk(3, dim=-1)
+        f, k, A = linear(x, *self._map()).chunk(3, dim=-1)
         return torch.cat([softplus(f), softplus(k), torch.tanh(A)], dim=-1)
+
+    def _map(self) -> tuple[Tensor, Tensor]:
+        return torch.cat([self.W_f, self.W_k, self.W_A]), torch.cat([self.b_f, self.b_k, self.b_A])
+
+    def stepper(self) -> ops.Stepper:
+        """Return a compiled stepper with the weights as they are now."""
+        return ops.diagonal_stepper("mobius", *self._map(), *self.weights())
 
     def weights(self) -> tuple[Tensor]:
         """Return tau."""

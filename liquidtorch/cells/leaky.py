@@ -79,6 +79,11 @@ class Leaky(Cell):
         """Return `W_x x + b`, (..., H)."""
         return linear(x, masked(self.W_x, self.live_x), self.b)
 
+    def stepper(self) -> ops.Stepper:
+        """Return a compiled stepper with the weights as they are now."""
+        gates = ops.leaky_gates(*self.weights(), method=self.method, synapses=self._listed("h"))
+        return ops.gated_stepper(gates, masked(self.W_x, self.live_x), self.b, self.units, self.outputs)
+
     def weights(self) -> tuple[Tensor, Tensor]:
         """Return W_h with its dead synapses at zero, and tau."""
         return masked(self.W_h, self.live_h), self.log_tau.exp()
@@ -151,8 +156,16 @@ class Liquid(Cell):
 
     def inputs(self, x: Tensor) -> Tensor:
         """Return `W_x x + b` beside `G_x x`, (..., 2H)."""
+        return linear(x, *self._map())
+
+    def _map(self) -> tuple[Tensor, Tensor]:
         both = torch.cat([masked(self.W_x, self.live_x), masked(self.G_x, self.live_x)])
-        return linear(x, both, torch.cat([self.b, torch.zeros_like(self.b)]))
+        return both, torch.cat([self.b, torch.zeros_like(self.b)])
+
+    def stepper(self) -> ops.Stepper:
+        """Return a compiled stepper with the weights as they are now."""
+        gates = ops.liquid_gates(*self.weights(), synapses=self._listed("h"))
+        return ops.gated_stepper(gates, *self._map(), self.units, self.outputs)
 
     def weights(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return W_h and G_h with their dead synapses at zero, and log_tau."""

@@ -135,6 +135,16 @@ class LTC(Cell):
         options: Any = {"synapses": self._listed("h"), "lengths": lengths, "reset": reset}
         return ops.ltc(u, h, dt, *self.weights(), unfolds=self.unfolds, **options)
 
+    @torch.no_grad()
+    def stepper(self) -> ops.Stepper:
+        """Return a compiled stepper with the weights as they are now."""
+        w_x = masked(softplus(self.w_x), self.live_x)
+        features: Any = self._listed("x"), (w_x, self.mu_x, self.sigma_x, self.erev_x)
+        synapses, own = self.weights()[:4], self.weights()[4:]
+        units: Any = self._listed("h"), synapses
+        sizes = {"features": self.features, "unfolds": self.unfolds, "outputs": self.outputs}
+        return ops.ltc_stepper(features, units, *own, **sizes)
+
     def _relist(self) -> None:
         super()._relist()
         self._list("x", self.live_x)

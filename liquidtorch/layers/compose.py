@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from ..cells import Spec
 from ..errors import OptionError, ShapeError, check_choice
+from ..ops import Stepper
 from .door import Layer, tensors_of
+from .stepper import stacked
 
 
 def build(config: dict[str, Any]) -> Layer:
@@ -133,6 +135,10 @@ class Stack(_Several):
 
     def _parts(self) -> list[Layer]:
         return list(self.layers)  # pyright: ignore[reportReturnType]
+
+    def _stepper(self) -> Stepper:
+        norms: Any = None if self.norms is None else list(self.norms)
+        return stacked([layer.stepper() for layer in self._parts()], norms, self.residual)
 
     def run(self, x: Tensor, h: Any, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Any]:
         """Run over checked tensors."""

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ..cells import Spec
+from ..cells import Spec, first_parameter
 from ..errors import OptionError, ShapeError, check_range, check_shape
+from ..ops import Stepper
+from .stepper import called
 
 Times = float | Sequence[float] | np.ndarray | Tensor
 
@@ -37,6 +39,8 @@ class Layer(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         Layer.kinds[cls.__name__] = cls
+        if "run" in cls.__dict__ and "_stepper" not in cls.__dict__:
+            cls._stepper = Layer._stepper  # the parent's kernel knows nothing of what is new
 
     def state_spec(self) -> tuple[Spec, ...]:
         """Describe the tensors of the state."""
@@ -102,7 +106,7 @@ class Layer(nn.Module):
             twice. The values of tensors are not read while compiling, exporting or inside `torch.func` transforms.
         """
         x, lengths, wrap = _padded(x, lengths)
-        like = next(self.parameters())
+        like = first_parameter(self)
         _check_x(x, like, self.features)
         batch, steps = x.shape[:2]
         if steps == 0:
@@ -119,6 +123,37 @@ class Layer(nn.Module):
         h = self.initial(batch) if h is None else self._checked_state(h, batch, like)
         y, h = self.run(x, h, dt, lengths, reset)
         return wrap(y), h
+
+    def stepper(self) -> Stepper:
+        """Return a stepper, `y = stepper(x, dt)`: one row, one step, from NumPy to NumPy.
+
+        It has the weights as they are now, and a state of its own, which `stepper.reset()` puts back to `initial`.
+
+        Returns
+        -------
+        Stepper
+
+        Raises
+        ------
+        OptionError
+            If the layer needs what comes later (`causal` is False).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from liquidtorch import Liquid, Recurrent
+        >>> stepper = Recurrent(Liquid(3, 8)).stepper()
+        >>> stepper(np.zeros(3), dt=0.5).shape
+        (8,)
+        """
+        if not self.causal:
+            raise OptionError(
+                f"`layer` must be causal to go step by step; got {type(self).__name__}, which reads ahead."
+            )
+        return self._stepper()
+
+    def _stepper(self) -> Stepper:
+        return called(self)
 
     def _publish(self) -> None:
         """Make the NamedTuple of the state, where it has several tensors."""

@@ -14,6 +14,7 @@ from .. import cells, ops
 from ..cells import Cell, Spec
 from ..errors import OptionError
 from .door import Layer, live_steps
+from .stepper import called
 
 
 class Recurrent(Layer):
@@ -100,6 +101,11 @@ class Recurrent(Layer):
     def output(self, h: Any) -> Tensor:
         """Return what is shown of the state."""
         return self.cell.output(h)
+
+    def _stepper(self) -> ops.Stepper:
+        like = cells.first_parameter(self)
+        found = self.cell.stepper() if like.device.type == "cpu" and ops.pick("stepper", like) else None
+        return found or super()._stepper()
 
     def run(self, x: Tensor, h: Any, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Any]:
         """Run over checked tensors."""
@@ -196,6 +202,9 @@ class MixedMemory(Recurrent):
             return self.cell.step(u, torch.sigmoid(o) * torch.tanh(c), dt, inner), c
 
         return ops.over(step, u, h, dt, lengths, reset, self.initial(u.shape[0]))
+
+    def _stepper(self) -> ops.Stepper:
+        return called(self)  # the cell's own kernel knows nothing of the LSTM
 
     def output(self, h: Any) -> Tensor:
         """Return what the cell shows of its state."""

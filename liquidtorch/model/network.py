@@ -14,8 +14,10 @@ from ..cells import Cell, Spec
 from ..data.sequences import Sequences
 from ..errors import OptionError, ShapeError, check_choice, check_range
 from ..layers.door import tensors_of
+from ..ops import Stepper
 from ..task import Task
 from ..wiring import Wiring
+from .stepper import stepper
 
 
 class LiquidNetwork(layers.Layer):
@@ -186,6 +188,9 @@ class LiquidNetwork(layers.Layer):
         """Return the gaps ahead over their means (..., H), from the encoder's filled values (..., F)."""
         gaps = slice(self.features - self.ahead, self.features)
         return filled[..., gaps] / self.encoder.mean[gaps]
+
+    def _stepper(self) -> Stepper:
+        return stepper(self)
 
     def initial(self, batch: int) -> Any:
         """Return the state before the first step."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,47 +23,76 @@ MISSING = "" if _library else _level
 WHAT = f"kernel: compiled for {_level}"
 
 
-def _gated(
-    kind: str, u: Tensor, h: Tensor, dt: Tensor, maps: list[Tensor], own: list[Tensor], synapses: Synapses | None,
-    lengths: Tensor | None, reset: Tensor | None, *, biases: list[Tensor] | None = None, carry: bool = False,
-    activation: str = "tanh",
-) -> Tensor:  # fmt: skip
-    tensors = [*maps, *(biases or []), *own]
-    keep = torch.is_grad_enabled() and any(a.requires_grad for a in (u, h, dt, *tensors))
-    listed = [None] * SYNAPSES if synapses is None else synapses
-    options = KINDS.index(kind), carry, ACTIVATIONS.index(activation), keep, len(maps)
-    return call(Gated, [u.to(h.dtype), h, dt, lengths, reset, *listed, *tensors], options)
+class Gates(NamedTuple):
+    """What the family `Gated` needs of a cell's weights."""
+
+    kind: str
+    maps: list[Tensor]
+    own: list[Tensor]
+    synapses: Synapses | None = None
+    biases: Sequence[Tensor] = ()
+    carry: bool = False
+    activation: str = "tanh"
+
+    def tensors(self) -> list[Tensor | None]:
+        """Return the synapses' lists, maps, biases and own, as `gated.parts_of` reads them."""
+        listed = [None] * SYNAPSES if self.synapses is None else self.synapses
+        return [*listed, *self.maps, *self.biases, *self.own]
+
+    def options(self, keep: bool) -> tuple[int, ...]:
+        """Return the family's options."""
+        return KINDS.index(self.kind), self.carry, ACTIVATIONS.index(self.activation), keep, len(self.maps)
 
 
-def leaky(
-    u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, tau: Tensor, *, method: str, synapses: Synapses | None,
-    lengths: Tensor | None, reset: Tensor | None,
-) -> Tensor:  # fmt: skip
-    """As `sequences.leaky`."""
-    kind = "leaky" if method == "exact" else "leaky_euler"
-    return _gated(kind, u, h, dt, [W_h.unsqueeze(0)], [1 / tau], synapses, lengths, reset)
+def leaky_gates(W_h: Tensor, tau: Tensor, *, method: str, synapses: Synapses | None) -> Gates:
+    """Read the weights of `sequences.leaky`."""
+    return Gates("leaky" if method == "exact" else "leaky_euler", [W_h.unsqueeze(0)], [1 / tau], synapses)
 
 
-def liquid(
-    u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, G_h: Tensor, log_tau: Tensor, *, synapses: Synapses | None,
-    lengths: Tensor | None, reset: Tensor | None,
-) -> Tensor:  # fmt: skip
-    """As `sequences.liquid`."""
-    return _gated("liquid", u, h, dt, [torch.stack([W_h, G_h])], [log_tau], synapses, lengths, reset)
+def liquid_gates(W_h: Tensor, G_h: Tensor, log_tau: Tensor, *, synapses: Synapses | None) -> Gates:
+    """Read the weights of `sequences.liquid`."""
+    return Gates("liquid", [torch.stack([W_h, G_h])], [log_tau], synapses)
 
 
-def cfc(
-    u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, tau: Tensor, own: Sequence[Tensor], sweep: Sequence[Tensor],
+def cfc_gates(
+    W_h: Tensor, tau: Tensor, own: Sequence[Tensor], sweep: Sequence[Tensor],
     backbone: Sequence[tuple[Tensor, Tensor]], *, mode: str, carry: bool, activation: str, synapses: Synapses | None,
-    lengths: Tensor | None, reset: Tensor | None,
-) -> Tensor:  # fmt: skip
-    """As `sequences.cfc`."""
+) -> Gates:  # fmt: skip
+    """Read the weights of `sequences.cfc`."""
     if sweep and synapses is None:
         synapses = list_synapses(torch.ones_like(W_h[0]), sweep)
     kind = "cfc" if mode == "default" else f"cfc_{mode}"
-    more: dict[str, Any] = {"biases": [b for _, b in backbone], "carry": carry, "activation": activation}
-    maps = [W_h, *(W for W, _ in backbone)]
-    return _gated(kind, u, h, dt, maps, [1 / tau, *own], synapses, lengths, reset, **more)
+    maps, biases = [W_h, *(W for W, _ in backbone)], [b for _, b in backbone]
+    return Gates(kind, maps, [1 / tau, *own], synapses, biases, carry, activation)
+
+
+def _gated(
+    gates: Gates, u: Tensor, h: Tensor, dt: Tensor, lengths: Tensor | None, reset: Tensor | None
+) -> Tensor:  # fmt: skip
+    learned = (u, h, dt, *gates.maps, *gates.biases, *gates.own)
+    keep = torch.is_grad_enabled() and any(a.requires_grad for a in learned)
+    return call(Gated, [u.to(h.dtype), h, dt, lengths, reset, *gates.tensors()], gates.options(keep))
+
+
+def leaky(
+    u: Tensor, h: Tensor, dt: Tensor, *weights: Tensor, lengths: Tensor | None, reset: Tensor | None, **options: Any
+) -> Tensor:
+    """As `sequences.leaky`."""
+    return _gated(leaky_gates(*weights, **options), u, h, dt, lengths, reset)
+
+
+def liquid(
+    u: Tensor, h: Tensor, dt: Tensor, *weights: Tensor, lengths: Tensor | None, reset: Tensor | None, **options: Any
+) -> Tensor:
+    """As `sequences.liquid`."""
+    return _gated(liquid_gates(*weights, **options), u, h, dt, lengths, reset)
+
+
+def cfc(
+    u: Tensor, h: Tensor, dt: Tensor, *weights: Any, lengths: Tensor | None, reset: Tensor | None, **options: Any
+) -> Tensor:
+    """As `sequences.cfc`."""
+    return _gated(cfc_gates(*weights, **options), u, h, dt, lengths, reset)
 
 
 def ltc_synapses(x: Tensor, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor, *, synapses: Synapses | None) -> Tensor:

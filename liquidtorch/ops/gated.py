@@ -112,6 +112,14 @@ def _chain(p: Parts, back: bool) -> dict[str, Any]:
     return {"Z": Z, "maps": len(p.maps), "activation": p.activation, "packed": packed}
 
 
+def forward_arguments(p: Parts, found: Sequence[Tensor]) -> tuple[str, Arguments]:
+    """Return which kernel runs, "dense" or "wired", and its struct."""
+    given = _given(p, found[0]) | {"u": p.u.contiguous()} | dict(zip(("kept", "value", "slope"), found[1:]))  # noqa: B905
+    if p.wired:
+        return "wired", Wired(**given, **_wires(p))
+    return "dense", Dense(**given, **_chain(p, False), bias=[None, *(b.contiguous() for b in p.biases)])
+
+
 class Gated(Family):
     """Leaky, Liquid and CfC. Options: kind, carry, activation, keep, and how many maps there are."""
 
@@ -133,12 +141,8 @@ class Gated(Family):
     def forward(tensors: Tensors, options: Sequence[int], found: list[Tensor]) -> None:
         """Fill the outputs."""
         p = parts_of(tensors, options)
-        given = _given(p, found[0]) | {"u": p.u.contiguous()} | dict(zip(("kept", "value", "slope"), found[1:]))  # noqa: B905
-        if p.wired:
-            run("wired_forward", p.h.dtype, Wired(**given, **_wires(p)), p.tiles, p.work)
-        else:
-            biases = [None, *(b.contiguous() for b in p.biases)]
-            run("dense_forward", p.h.dtype, Dense(**given, **_chain(p, False), bias=biases), p.tiles, p.work)
+        name, arguments = forward_arguments(p, found)
+        run(f"{name}_forward", p.h.dtype, arguments, p.tiles, p.work)
 
     @staticmethod
     def backward(

@@ -18,7 +18,7 @@ LEVELS = {  # what torch says of the processor -> the libraries it can run, the 
     "AVX512": ("avx512", "avx2", "baseline"),
     "AVX2": ("avx2", "baseline"),
 }
-WORTH = 2_000_000  # operations: some 0.2 ms, for which it pays to wake a second thread
+WORTH = 300_000  # operations: some 0.1 ms, for which it pays to wake a second thread
 
 
 def _candidates(name: str) -> list[Path]:
@@ -70,6 +70,8 @@ def entry(name: str, dtype: torch.dtype) -> Any:
         function.argtypes = [pointer, whole, whole, whole, pointer]
     elif name.endswith("scratch"):
         function.argtypes = [pointer]
+    elif name.endswith("step"):
+        function.argtypes = [pointer, ctypes.c_double]
     elif name.endswith(("forward", "backward")):
         function.argtypes = [pointer, whole, whole, pointer]
     return function

@@ -66,6 +66,19 @@ INLINE void store_part(real *p, lanes x, int64_t n) {
 #endif
 }
 
+/* The numbers of p that LANES indices name. */
+INLINE lanes load_at(const real *p, const int32_t *index) {
+#if AVX512 && REAL == 32
+    return (lanes)_mm512_i32gather_ps(_mm512_loadu_si512(index), p, 4);
+#elif AVX512
+    return (lanes)_mm512_i32gather_pd(_mm256_loadu_si256((const __m256i *)index), p, 8);
+#else
+    lanes x;
+    for (int i = 0; i < LANES; i++) x[i] = p[index[i]];
+    return x;
+#endif
+}
+
 INLINE real sum_lanes(lanes x) {
     real s = 0;
     for (int i = 0; i < LANES; i++) s += x[i];

@@ -4,6 +4,7 @@
  * any order and the result is the same. Scratch is the caller's: nothing is allocated, nothing is global. */
 #include "dense.h"
 #include "scan.h"
+#include "step.h"
 #include "synapses.h"
 #include "wired.h"
 
@@ -38,3 +39,7 @@ ENTRIES(Wired, wired, lanes)
 ENTRIES(LTC, ltc, lanes)
 ENTRIES(Synapses, synapses, lanes)
 ENTRIES(Scan, scan, real)
+
+void ENTRY(gated_step)(const GatedStep *d, double dt) { gated_step(d, dt); }
+void ENTRY(scan_step)(const ScanStep *d, double dt) { scan_step_one(d, dt); }
+void ENTRY(ltc_step)(const LTCStep *d, double dt) { ltc_step_one(d, dt); }
