@@ -85,9 +85,8 @@ def show(line: dict[str, Any]) -> None:
     for rival in line["rivals"]:
         target = f" (target {rival['target']:g})" if rival.get("target") else ""
         off = f", off by {rival['off']}" if rival.get("off") else ""
-        print(
-            f"    {rival['name']}: {rival[unit]:.4g} {unit} of {rival['count']}, {rival['times']:.3g} times{target}{off}"
-        )
+        count, times = rival["count"], rival["times"]
+        print(f"    {rival['name']}: {rival[unit]:.4g} {unit} of {count}, {times:.3g} times{target}{off}")
     if "share" in line:
         print("    {reached:.0%} of the machine's {of} (target {target:.0%})".format(**line["share"]), flush=True)
 
