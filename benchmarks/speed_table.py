@@ -77,7 +77,7 @@ def _notes(lines: list[Line]) -> Iterator[str]:
     yield (
         f"{newest['cpu']}; {newest['kernels'].removeprefix('kernel: ')}; torch {newest['torch']}, ncps "
         f"{newest['ncps']}; {newest['date'][:10]}, commit {newest['commit']}. Medians of {max(counts)} calls"
-        f"{fewer}, turn by turn in one process, {best}; float32, 8 features, dt 1. Outputs and gradients are checked first."
+        f"{fewer}, turn by turn in one process, {best}; float32, 8 features, dt 1."
     )
     wrong = {f"{n} of {line['work'].split(',')[0]}" for line in lines for n in line.get("left_out", {})}
     if wrong:
