@@ -124,7 +124,7 @@ def _linear_alone() -> Row:
     rival, tried = _best_scan(scanned, ours)
     # forward reads two maps and writes h; backward reads the slope, both maps and h and writes two gradients
     share = Share("copy", (3 + 6) * 4 * B * T * H / 1e9)
-    return Row("Linear 128 units, its scan alone, B32 T4096", [ours, rival], {rival.name: 5}, share, tried)
+    return Row("Linear 128 units, its scan alone, B32 T4096", [ours, rival], {rival.name: 5}, share=share, tried=tried)
 
 
 def _dense(name: str, cell: Callable[[], Leaky | Liquid | CfC], heads: int) -> Callable[[], Row]:
