@@ -161,6 +161,14 @@ def test_one_seed_fixes_everything_and_leaves_the_global_random_state() -> None:
     assert not same(first, other)
 
 
+def test_whole_numbers_may_be_numpys(tmp_path: Path) -> None:
+    plain, _ = trained(config=Config(epochs=2, batch=2, window=16, seed=2**31 - 1))
+    config = Config(epochs=np.int64(2), batch=np.int8(2), window=np.int32(16), seed=np.int64(2**31 - 1))  # type: ignore[arg-type]
+    written, _ = trained(tmp_path, config)
+    assert same(written, plain)
+    assert json.loads(json.dumps(config.to_json())) == config.to_json()
+
+
 def test_the_best_weights_are_kept_and_training_stops_when_nothing_gets_better(tmp_path: Path) -> None:
     record = Record(tmp_path / "record.jsonl")
     net, history = trained(config=Config(epochs=200, lr=0.3, warmup=0.0, patience=4), record=record)

@@ -81,12 +81,10 @@ class Config:
     bf16: bool | str = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience"):
-            check_range(name, getattr(self, name), 1, whole=True)
-        check_range("seed", self.seed, 0, 2**31 - 1, whole=True)
-        for name, low in (("batch", 1), ("window", 2), ("tbptt", 1)):
+        object.__setattr__(self, "seed", check_range("seed", self.seed, 0, 2**31 - 1, whole=True))
+        for name, low in (("epochs", 1), ("patience", 1), ("batch", 1), ("window", 2), ("tbptt", 1)):
             if getattr(self, name) is not None:
-                check_range(name, getattr(self, name), low, whole=True)
+                object.__setattr__(self, name, check_range(name, getattr(self, name), low, whole=True))
         check_range("lr", self.lr, 0, open_low=True)
         check_range("clip", self.clip, 0, open_low=True)
         check_range("weight_decay", self.weight_decay, 0)
