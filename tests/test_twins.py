@@ -171,3 +171,42 @@ def test_tolerances_are_tight(name: str, dtype: torch.dtype) -> None:
         t *= 1 + 20 * twins.TOLERANCE["gradients", dtype]
         assert twins.differences(problem.run("fast", dtype), wanted), f"{key} may be wrong unseen"
         t.copy_(before)
+
+
+@pytest.mark.parametrize("name", twins.NAMES)
+def test_nan_stays_in_its_row_and_is_never_hidden(name: str) -> None:
+    """All that depends on a number is NaN if it is; nothing is that the reference does not call NaN."""
+    problem = twins.problem(name, 7, 9, 4)
+    for dtype in DTYPES:
+        clean = {key: t.to(dtype) for key, t in problem.tensors.items()}
+        spots = [("u", (2, 1, k)) for k in range(0, clean["u"].shape[-1], 8)] + [
+            (k, (2, 1)) for k in ("h", "dt") if k in clean
+        ]
+        before = twins.states(problem, "fast", clean)
+        for key, where in spots:
+            nan, moved = twins.changed(clean, key, where, float("nan")), twins.changed(clean, key, where, 0.3)
+            found, wanted = (twins.states(problem, which, nan) for which in ("fast", "reference"))
+            depends = twins.states(problem, "fast", moved) != before
+            assert torch.equal(found[:2], before[:2]), (key, where)
+            assert torch.equal(found[3:], before[3:]), (key, where)
+            assert not (depends & ~found.isnan()).any(), (key, where)
+            assert not (found.isnan() & ~wanted.isnan()).any(), (key, where)
+            if not name.endswith(("-half", "-sparse")):  # the reference multiplies by weights that are not there
+                assert torch.equal(found.isnan(), wanted.isnan()), (key, where)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", twins.NAMES)
+def test_infinity_is_handled_as_the_reference_does(name: str, value: float) -> None:
+    problem = twins.problem(name, 7, 9, 4)
+    for dtype in DTYPES:
+        clean = {key: t.to(dtype) for key, t in problem.tensors.items()}
+        spots = [("u", (2, 1, k)) for k in range(0, clean["u"].shape[-1], 8)] + [("h", (2, 1))] * ("h" in clean)
+        before = twins.states(problem, "fast", clean)
+        for key, where in spots:
+            given = twins.changed(clean, key, where, value)
+            found, wanted = (twins.states(problem, which, given) for which in ("fast", "reference"))
+            known = wanted.isfinite()
+            assert torch.allclose(found[known], wanted[known], rtol=0, atol=20 * twins.TOLERANCE["states", dtype])
+            assert torch.equal(found[:2], before[:2]), (key, where)
+            assert torch.equal(found[3:], before[3:]), (key, where)

@@ -97,6 +97,18 @@ def saturated(problem: Problem) -> Problem:
     return problem
 
 
+def states(problem: Problem, which: str, given: dict[str, Tensor]) -> Tensor:
+    with ops.use(which):
+        return problem.call(given)
+
+
+def changed(given: dict[str, Tensor], key: str, where: tuple[int, ...], value: float) -> dict[str, Tensor]:
+    """Return the tensors with one number replaced."""
+    tensor = given[key].clone()
+    tensor[where] = value
+    return given | {key: tensor}
+
+
 def faults(problem: Problem, dtypes: Iterable[torch.dtype] = (torch.float64, torch.float32), **how: Any) -> list[str]:
     """Compare the kernel in each dtype with the reference in float64."""
     wanted = problem.run("reference", torch.float64, **how)

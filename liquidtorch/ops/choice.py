@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import torch
@@ -77,9 +77,16 @@ def backend(op: str, like: Tensor) -> str:
     return why if found else f"reference: plain PyTorch on {like.device.type} ({why})"
 
 
-def pick(op: str, like: Tensor) -> ModuleType | None:
-    """Return the module whose function `op` runs on states like `like`, or None for the reference."""
+def pick(op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0) -> ModuleType | None:
+    """Return the module whose function `op` runs on states like `like`, or None for the reference.
+
+    A kernel reads the `others` as numbers of the states' dtype, and goes through so many `layers` of a backbone.
+    """
     found, why = _twin(like)
+    if found and any(t.dtype != like.dtype for t in others):
+        found, why = None, f"states are of {like.dtype} and some parameter or time is not"
+    elif found and layers > found.LAYERS:
+        found, why = None, f"no kernel goes through more than {found.LAYERS} layers"
     if found is None and _chosen == "fast":
         raise BackendError(f"`ops.use` must be 'auto' or 'reference' here; got 'fast' ({op}: {why}).")
     return found

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from .conductance import LTCFamily, SynapsesFamily
 from .diagonal import Diagonal
-from .gated import ACTIVATIONS, KINDS, SYNAPSES, Gated
+from .gated import ACTIVATIONS, KINDS, MAPS, SYNAPSES, Gated
 from .library import load
 from .operator import call
 from .synapses import Synapses
 from .synapses import synapses as list_synapses
 
 DTYPES = (torch.float32, torch.float64)
+LAYERS = MAPS - 1  # of a backbone, after its first
 _library, _level = load()
 MISSING = "" if _library else _level
 WHAT = f"kernel: compiled for {_level}"

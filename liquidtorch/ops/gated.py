@@ -132,8 +132,8 @@ class Gated(Family):
         B, T, H = p.u.shape[0], p.u.shape[1], p.h.shape[1]
         found = [p.h.new_empty(B, T, H)]
         if p.keep:
-            found.append(p.h.new_empty(p.tiles * lanes(p.h.dtype) if p.wired else B, T, p.heads * H))
             make = p.h.new_empty if p.lengths is None else p.h.new_zeros  # beyond a row's end nothing is written
+            found.append(make(p.tiles * lanes(p.h.dtype) if p.wired else B, T, p.heads * H))
             found += [make(len(p.biases), B, T, p.maps[0].shape[0]) for _ in range(2) if p.biases]
         return found
 

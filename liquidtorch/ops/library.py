@@ -121,7 +121,7 @@ def sequence(
     B, T, H = hs.shape
     return {
         "B": B, "T": T, "H": H, "h0": h.contiguous(), "dt": dt.contiguous(), "h": hs,  # pyright: ignore
-        "lengths": None if lengths is None else lengths.to(torch.int64).contiguous(),
+        "lengths": None if lengths is None else lengths.to(torch.int64).clamp(max=T).contiguous(),
         "reset": None if reset is None else reset.contiguous(),
     }  # fmt: skip
 

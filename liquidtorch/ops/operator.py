@@ -93,8 +93,12 @@ def _backward(
     tensors = _whole(given, present)
     grads = FAMILIES[family].backward(grad.contiguous(), tensors, found, options, wanted)
     grads = [g for g, there in zip(grads, present, strict=True) if there]
-    # A registered operator's results may share no memory.
-    return [grad.new_empty(0) if g is None else g.clone() if g._is_view() else g for g in grads]
+    return [grad.new_empty(0) if g is None else _alone(g) for g in grads]
+
+
+def _alone(t: Tensor) -> Tensor:
+    """A registered operator's results may share no memory: copy what is part of a larger tensor."""
+    return t if t.untyped_storage().nbytes() == t.nbytes else t.clone()
 
 
 @_backward.register_fake

@@ -12,19 +12,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import ShapeError
+from ..errors import check_choice, check_range
 from . import reference
 from .choice import pick
 from .loop import over
+from .shapes import backbone_shapes, fit, fit_sequence, fit_sweep, own_shapes
 from .synapses import Synapses
-
-
-def _fit(u: Tensor, h: Tensor, dt: Tensor, width: int, units: int) -> None:
-    if u.dim() != 3 or h.shape != (u.shape[0], units) or dt.shape != u.shape[:2] or u.shape[2] != width:
-        raise ShapeError(
-            f"`u`, `h` and `dt` must have the shapes (batch, time, {width}), (batch, {units}) and (batch, time); "
-            f"got {tuple(u.shape)}, {tuple(h.shape)} and {tuple(dt.shape)}."
-        )
 
 
 def leaky(
@@ -70,8 +63,11 @@ def leaky(
     >>> ops.leaky(torch.zeros(1, 2, 1), torch.ones(1, 1), torch.ones(1, 2), torch.zeros(1, 1), torch.ones(1)).flatten()
     tensor([0.3679, 0.1353])
     """
-    _fit(u, h, dt, len(W_h), len(W_h))
-    fast = pick("leaky", h)
+    H = W_h.shape[-1]
+    check_choice("method", method, ("exact", "euler"))
+    fit_sequence(u, h, dt, H, H, lengths, reset, synapses)
+    fit({"W_h": (W_h, (H, H)), "tau": (tau, (H,))})
+    fast = pick("leaky", h, (dt, W_h, tau))
     if fast:
         return fast.leaky(u, h, dt, W_h, tau, method=method, synapses=synapses, lengths=lengths, reset=reset)
 
@@ -115,8 +111,10 @@ def liquid(
     >>> ops.liquid(torch.zeros(1, 2, 2), h, torch.ones(1, 2), W, W, torch.zeros(1)).flatten()
     tensor([0.3679, 0.1353])
     """
-    _fit(u, h, dt, 2 * len(W_h), len(W_h))
-    fast = pick("liquid", h)
+    H = W_h.shape[-1]
+    fit_sequence(u, h, dt, 2 * H, H, lengths, reset, synapses)
+    fit({"W_h": (W_h, (H, H)), "G_h": (G_h, (H, H)), "log_tau": (log_tau, (H,))})
+    fast = pick("liquid", h, (dt, W_h, G_h, log_tau))
     if fast:
         return fast.liquid(u, h, dt, W_h, G_h, log_tau, synapses=synapses, lengths=lengths, reset=reset)
 
@@ -155,7 +153,9 @@ def ltc_synapses(
     >>> ops.ltc_synapses(one, one, one, one, -one)
     tensor([[-0.5000,  0.5000]])
     """
-    fast = pick("ltc_synapses", x)
+    H, F = w.shape
+    fit({"x": (x, (*x.shape[:-1], F)), "mu": (mu, (H, F)), "sigma": (sigma, (H, F)), "erev": (erev, (H, F))})
+    fast = pick("ltc_synapses", x, (w, mu, sigma, erev))
     if fast:
         return fast.ltc_synapses(x, w, mu, sigma, erev, synapses=synapses)
     return torch.cat(reference.ltc_synapses(x, w, mu, sigma, erev), dim=-1)
@@ -198,8 +198,12 @@ def ltc(
     >>> ops.ltc(torch.zeros(1, 1, 2), h, torch.ones(1, 1), none, none, none, none, one, 0 * one, one)
     tensor([[[0.3966]]])
     """
-    _fit(u, h, dt, 2 * len(w), len(w))
-    fast = pick("ltc", h)
+    H = w.shape[-1]
+    check_range("unfolds", unfolds, 1, whole=True)
+    fit_sequence(u, h, dt, 2 * H, H, lengths, reset, synapses)
+    fit({"w": (w, (H, H)), "mu": (mu, (H, H)), "sigma": (sigma, (H, H)), "erev": (erev, (H, H))})
+    fit({"gleak": (gleak, (H,)), "vleak": (vleak, (H,)), "cm": (cm, (H,))})
+    fast = pick("ltc", h, (dt, w, mu, sigma, erev, gleak, vleak, cm))
     if fast:
         return fast.ltc(
             u, h, dt, w, mu, sigma, erev, gleak, vleak, cm, unfolds=unfolds, synapses=synapses, lengths=lengths,
@@ -247,8 +251,16 @@ def cfc(
     >>> ops.cfc(u, h, dt, W_h, torch.ones(1))
     tensor([[[0.7616]]])
     """
-    _fit(u, h, dt, W_h.shape[0] if backbone else W_h.shape[0] * W_h.shape[1], W_h.shape[-1])
-    fast = pick("cfc", h)
+    H = W_h.shape[-1]
+    check_choice("mode", mode, ("default", "no_gate", "pure"))
+    check_choice("activation", activation, reference.ACTIVATIONS)
+    heads = (1 if mode == "pure" else 4) + carry
+    fit_sequence(u, h, dt, W_h.shape[0] if backbone else heads * H, H, lengths, reset, synapses)
+    maps = backbone_shapes(W_h, backbone, heads) if backbone else {"W_h": (W_h, (heads, H, H))}
+    params = maps | {"tau": (tau, (H,))} | own_shapes(own, H, 2 if mode == "pure" else 0)
+    fit(params)
+    fit_sweep(sweep, H)
+    fast = pick("cfc", h, (dt, W_h, *(p for p, _ in params.values())), len(backbone))
     if fast:
         return fast.cfc(
             u, h, dt, W_h, tau, own, sweep, backbone, mode=mode, carry=carry, activation=activation,
@@ -292,8 +304,9 @@ def linear(
     >>> ops.linear(torch.tensor([[[0.0, 1.0]]]), torch.zeros(1, 1), torch.full((1, 1), 100.0), torch.ones(1))
     tensor([[[0.3118]]])
     """
-    _fit(u, h, dt, 2 * len(tau), len(tau))
-    fast = pick("linear", h)
+    H = tau.shape[0]
+    fit_sequence(u, h, dt, 2 * H, H, lengths, reset)
+    fast = pick("linear", h, (dt, tau))
     if fast:
         return fast.linear(u, h, dt, tau, lengths=lengths, reset=reset)
     return over(lambda u, h, dt: (reference.linear_step(u, h[0], dt, tau),), u, [h], dt, lengths, reset)[0]
@@ -329,8 +342,9 @@ def mobius(
     >>> ops.mobius(torch.tensor([[[0.0, 0.0, 1.0]]]), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1))
     tensor([[[0.3118]]])
     """
-    _fit(u, h, dt, 3 * len(tau), len(tau))
-    fast = pick("mobius", h)
+    H = tau.shape[0]
+    fit_sequence(u, h, dt, 3 * H, H, lengths, reset)
+    fast = pick("mobius", h, (dt, tau))
     if fast:
         return fast.mobius(u, h, dt, tau, lengths=lengths, reset=reset)
     return over(lambda u, h, dt: (reference.mobius_step(u, h[0], dt, tau),), u, [h], dt, lengths, reset)[0]

@@ -1,0 +1,86 @@
+"""Libraries of the C text made for a test, with the flags of CMakeLists.txt, and how a test runs on one of them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from liquidtorch.ops import library
+
+ROOT = Path(__file__).parent.parent
+TEXT = ROOT / "liquidtorch" / "ops" / "csrc"
+CMAKE = (ROOT / "CMakeLists.txt").read_text()
+FLAGS = re.search(r"set\(FLAGS ([^)]*)\)", CMAKE).group(1).split()  # pyright: ignore
+LEVELS = {  # name -> (bytes in a vector, flags)
+    name: (int(vector), flags.split())
+    for name, vector, flags in re.findall(r"^ *kernels\((\w+) (\d+)([^)]*)\)", CMAKE, re.M)
+}
+
+
+def runs_here(level: str) -> bool:
+    return level in library.LEVELS.get(torch.backends.cpu.get_cpu_capability(), ("baseline",))
+
+
+def need_level(level: str) -> None:
+    """Skip where the processor lacks the instructions: nothing can be run there."""
+    if not runs_here(level):
+        pytest.skip(f"this processor has no {level}")
+
+
+def need_compiler(name: str) -> str:
+    """Return the compiler; where there is none skip, but fail on CI."""
+    found = shutil.which(name)
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail(f"no {name} on CI")
+    if found is None:
+        pytest.skip(f"no {name}")
+    return found
+
+
+def compile_library(
+    compiler: str, out: Path, level: str = "baseline", *, text: Path = TEXT, extra: tuple[str, ...] = ("-O1",),
+    vector: int | None = None,
+) -> Path:  # fmt: skip
+    """Compile the text, or what it was changed to, for numbers of 32 and 64 bits; `vector` 0: one lane."""
+    wide, flags = LEVELS[level]
+    objects = []
+    for real in (32, 64):
+        size = wide if vector is None else vector or real // 8
+        objects.append(out.with_suffix(f".{real}.o"))
+        what = [f"-DREAL={real}", f"-DVECTOR={size}", '-DTEXT="of a test"', "-fPIC", "-c", str(text / "liquid.c")]
+        _run([compiler, *FLAGS, *flags, *extra, *what, "-o", str(objects[-1])])
+    _run([compiler, "-shared", *extra, *map(str, objects), "-lm", "-o", str(out)])
+    return out
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, " ".join(command) + "\n" + done.stderr
+
+
+@contextmanager
+def loaded(path: Path | str) -> Iterator[None]:
+    """Inside the block the kernels are those of the library at `path`, whatever text it is of."""
+    found: Any = ctypes.CDLL(str(path))
+    before = library.load
+    library.load = lambda: (found, "a test")  # pyright: ignore
+    _forget()
+    yield
+    library.load = before
+    _forget()
+
+
+def _forget() -> None:
+    """Let go of everything that was looked up in the library before."""
+    library.entry.cache_clear()
+    library.lanes.cache_clear()
