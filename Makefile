@@ -36,6 +36,7 @@ test-slow: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/adding.py
 	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:
