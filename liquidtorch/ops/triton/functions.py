@@ -1,0 +1,66 @@
+"""The functions of `sequences` on Triton's kernels: how their arguments become those of the operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..synapses import Synapses
+from .diagonal import diagonal
+from .gated import gated
+
+
+def _gated(
+    kind: str, u: Tensor, h: Tensor, dt: Tensor, W: Tensor, own: list[Tensor], lengths: Tensor | None,
+    reset: Tensor | None, sweep: Sequence[Tensor] = (), carry: bool = False,
+) -> Tensor:  # fmt: skip
+    keep = torch.is_grad_enabled() and any(a.requires_grad for a in (u, h, dt, W, *own))
+    group = None
+    if len(sweep) > 1:
+        group = torch.empty(h.shape[1], dtype=torch.int32, device=h.device)
+        for i, units in enumerate(sweep):
+            group[units] = i
+    return gated(u.to(h.dtype), h, dt, W, own, group, lengths, reset, max(1, len(sweep)), kind, carry, keep)[0]
+
+
+def leaky(
+    u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, tau: Tensor, *, method: str, synapses: Synapses | None,
+    lengths: Tensor | None, reset: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """As `sequences.leaky`."""
+    kind = "leaky" if method == "exact" else "leaky_euler"
+    return _gated(kind, u, h, dt, W_h.unsqueeze(0), [1 / tau], lengths, reset)
+
+
+def liquid(
+    u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, G_h: Tensor, log_tau: Tensor, *, synapses: Synapses | None,
+    lengths: Tensor | None, reset: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """As `sequences.liquid`."""
+    return _gated("liquid", u, h, dt, torch.stack([W_h, G_h]), [log_tau], lengths, reset)
+
+
+def cfc(
+    u: Tensor, h: Tensor, dt: Tensor, W_h: Tensor, tau: Tensor, own: Sequence[Tensor], sweep: Sequence[Tensor],
+    backbone: Sequence[tuple[Tensor, Tensor]], *, mode: str, carry: bool, activation: str, synapses: Synapses | None,
+    lengths: Tensor | None, reset: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """As `sequences.cfc`, without a backbone."""
+    kind = "cfc" if mode == "default" else f"cfc_{mode}"
+    return _gated(kind, u, h, dt, W_h, [1 / tau, *own], lengths, reset, sweep, carry)
+
+
+def linear(
+    u: Tensor, h: Tensor, dt: Tensor, tau: Tensor, *, lengths: Tensor | None, reset: Tensor | None
+) -> Tensor:  # fmt: skip
+    """As `sequences.linear`."""
+    return diagonal(u.to(h.dtype), h, dt, 1 / tau, lengths, reset, "linear")
+
+
+def mobius(
+    u: Tensor, h: Tensor, dt: Tensor, tau: Tensor, *, lengths: Tensor | None, reset: Tensor | None
+) -> Tensor:  # fmt: skip
+    """As `sequences.mobius`."""
+    return diagonal(u.to(h.dtype), h, dt, 1 / tau, lengths, reset, "mobius")
