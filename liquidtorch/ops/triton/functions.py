@@ -13,16 +13,18 @@ from .gated import gated
 
 
 def _gated(
-    kind: str, u: Tensor, h: Tensor, dt: Tensor, W: Tensor, own: list[Tensor], lengths: Tensor | None,
-    reset: Tensor | None, sweep: Sequence[Tensor] = (), carry: bool = False,
+    kind: str, u: Tensor, h: Tensor, dt: Tensor, maps: list[Tensor], own: list[Tensor], lengths: Tensor | None,
+    reset: Tensor | None, *, biases: Sequence[Tensor] = (), sweep: Sequence[Tensor] = (), carry: bool = False,
+    activation: str = "tanh",
 ) -> Tensor:  # fmt: skip
-    keep = torch.is_grad_enabled() and any(a.requires_grad for a in (u, h, dt, W, *own))
+    keep = torch.is_grad_enabled() and any(a.requires_grad for a in (u, h, dt, *maps, *biases, *own))
     group = None
     if len(sweep) > 1:
-        group = torch.empty(h.shape[1], dtype=torch.int32, device=h.device)
+        group = torch.empty(h.shape[1], dtype=torch.int64, device=h.device)
         for i, units in enumerate(sweep):
             group[units] = i
-    return gated(u.to(h.dtype), h, dt, W, own, group, lengths, reset, max(1, len(sweep)), kind, carry, keep)[0]
+    more = group, lengths, reset, max(1, len(sweep)), kind, carry, activation, keep
+    return gated(u.to(h.dtype), h, dt, maps, list(biases), own, *more)[0]
 
 
 def leaky(
@@ -31,7 +33,7 @@ def leaky(
 ) -> Tensor:  # fmt: skip
     """As `sequences.leaky`."""
     kind = "leaky" if method == "exact" else "leaky_euler"
-    return _gated(kind, u, h, dt, W_h.unsqueeze(0), [1 / tau], lengths, reset)
+    return _gated(kind, u, h, dt, [W_h.unsqueeze(0)], [1 / tau], lengths, reset)
 
 
 def liquid(
@@ -39,7 +41,7 @@ def liquid(
     lengths: Tensor | None, reset: Tensor | None,
 ) -> Tensor:  # fmt: skip
     """As `sequences.liquid`."""
-    return _gated("liquid", u, h, dt, torch.stack([W_h, G_h]), [log_tau], lengths, reset)
+    return _gated("liquid", u, h, dt, [torch.stack([W_h, G_h])], [log_tau], lengths, reset)
 
 
 def cfc(
@@ -47,9 +49,13 @@ def cfc(
     backbone: Sequence[tuple[Tensor, Tensor]], *, mode: str, carry: bool, activation: str, synapses: Synapses | None,
     lengths: Tensor | None, reset: Tensor | None,
 ) -> Tensor:  # fmt: skip
-    """As `sequences.cfc`, without a backbone."""
+    """As `sequences.cfc`."""
     kind = "cfc" if mode == "default" else f"cfc_{mode}"
-    return _gated(kind, u, h, dt, W_h, [1 / tau, *own], lengths, reset, sweep, carry)
+    maps, biases = [W_h, *(W for W, _ in backbone)], [b for _, b in backbone]
+    return _gated(
+        kind, u, h, dt, maps, [1 / tau, *own], lengths, reset, biases=biases, sweep=() if backbone else sweep,
+        carry=carry, activation=activation,
+    )  # fmt: skip
 
 
 def linear(

@@ -2,113 +2,155 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
 from torch import Tensor
 
-from . import held
+from . import held, staged
 from .grid import compute, on_chip, padded, plain, processors, words
 
 HEADS = {"leaky": 1, "leaky_euler": 1, "liquid": 2, "cfc": 4, "cfc_no_gate": 4, "cfc_pure": 1}
+TILE = 512  # numbers of a product's result: more do not fit in the registers (the compiler's own count)
 
 
-def _call(h: Tensor, W: Tensor, kind: str, carry: bool, groups: int) -> tuple[int, dict[str, Any]]:
-    """Return how many programs run, and the kernels' constants."""
+class Call(NamedTuple):
+    """What one call is about: whether all weights are held on the chip, the programs and the kernels' constants."""
+
+    held: bool
+    programs: int
+    constants: dict[str, Any]
+
+
+def _call(h: Tensor, maps: list[Tensor], kind: str, carry: bool, groups: int) -> Call:
     B, H = h.shape
-    heads = HEADS[kind] + carry
-    rows = min(16, triton.next_power_of_2(triton.cdiv(max(B, 1), processors(h))))
+    heads, width = HEADS[kind] + carry, padded(H)
+    chip = len(maps) == 1 and heads * width * width * h.element_size() <= on_chip(h)
+    units = width if chip else min(64, width)
+    rows = min(16, TILE // units, triton.next_power_of_2(triton.cdiv(B, processors(h)))) if B else 1
     constants = {
-        "KIND": kind, "CARRY": carry, "HEADS": heads, "GROUPS": groups, "ROWS": rows, "UNITS": padded(H),
-        "C": compute(h.dtype), "num_stages": 1, "num_warps": 4 if padded(H) < 128 else 8,
+        "KIND": kind, "CARRY": carry, "HEADS": heads, "GROUPS": groups, "ROWS": rows, "UNITS": units,
+        "C": compute(h.dtype), "num_stages": 1, "num_warps": 8 if rows * units > 256 else 4,
     }  # fmt: skip
-    return triton.cdiv(B, rows), constants
+    return Call(chip, triton.cdiv(B, rows), constants if chip else constants | {"LAYERS": len(maps) - 1})
 
 
 def _own(own: list[Tensor]) -> list[Tensor | None]:
     return [*own, None, None][:3]
 
 
+def _stack(parts: list[Tensor]) -> Tensor | None:
+    """Return the layers between a backbone's first and last as one tensor."""
+    return torch.stack(parts) if parts else None
+
+
 SCHEMA = """(
-    Tensor u, Tensor h, Tensor dt, Tensor W, Tensor[] own, Tensor? group, Tensor? lengths, Tensor? reset, int groups,
-    str kind, bool carry, bool keep
-) -> (Tensor, Tensor)"""
+    Tensor u, Tensor h, Tensor dt, Tensor[] maps, Tensor[] biases, Tensor[] own, Tensor? group, Tensor? lengths,
+    Tensor? reset, int groups, str kind, bool carry, str activation, bool keep
+) -> (Tensor, Tensor, Tensor, Tensor)"""
+
+
+def _outputs(u: Tensor, h: Tensor, maps: list[Tensor], kind: str, carry: bool, keep: bool) -> tuple[Tensor, ...]:
+    (B, T, _), H = u.shape, h.shape[1]
+    total = words(h.dtype)
+    kept = u.new_empty((B, T, (HEADS[kind] + carry) * H) if keep else 0, dtype=total)
+    value, slope = (u.new_zeros(len(maps) - 1, B, T, maps[0].shape[0], dtype=total) for _ in range(2))
+    return u.new_empty(B, T, H), kept, value, slope
 
 
 @torch.library.custom_op("liquidtorch::gated_triton", mutates_args=(), schema=SCHEMA)
-def gated(u, h, dt, W, own, group, lengths, reset, groups, kind, carry, keep):
+def gated(u, h, dt, maps, biases, own, group, lengths, reset, groups, kind, carry, activation, keep):
     """Return every state (B, T, H), and what the backward pass needs if `keep`."""
-    B, T, U = u.shape
-    H = h.shape[1]
-    hs, kept = u.new_empty(B, T, H), u.new_empty((B, T, U) if keep else 0, dtype=words(h.dtype))
+    hs, kept, value, slope = _outputs(u, h, maps, kind, carry, keep)
+    B, T, H = hs.shape
     if hs.numel():
-        programs, constants = _call(h, W, kind, carry, groups)
-        held.forward[programs,](
-            *plain(u, h, dt, W, *_own(own)), group, *plain(lengths, reset), hs, kept if keep else None, B, T, H, **constants,
-        )  # fmt: skip
-    return hs, kept
+        call = _call(h, maps, kind, carry, groups)
+        given = [*plain(u, h, dt, maps[-1], *_own(own), group, lengths, reset), hs, kept if keep else None]
+        if call.held:
+            held.forward[call.programs,](*given, B, T, H, **call.constants)
+        else:
+            state = h.new_empty(B, H, dtype=words(h.dtype))
+            chain = plain(maps[0], _stack(maps[1:-1]), _stack(biases[:-1]), biases[-1] if biases else None)
+            sizes = B, T, H, maps[0].shape[0]
+            staged.forward[call.programs,](
+                *given, state, *chain, value, slope, *sizes, ACTIVATION=activation, **call.constants
+            )
+    return hs, kept, value, slope
 
 
 @gated.register_fake
-def _(u, h, dt, W, own, group, lengths, reset, groups, kind, carry, keep):
-    B, T, U = u.shape
-    return u.new_empty(B, T, h.shape[1]), u.new_empty((B, T, U) if keep else 0, dtype=words(h.dtype))
+def _(u, h, dt, maps, biases, own, group, lengths, reset, groups, kind, carry, activation, keep):
+    return _outputs(u, h, maps, kind, carry, keep)
 
 
 SCHEMA_BACK = """(
-    Tensor grad, Tensor h, Tensor dt, Tensor W, Tensor[] own, Tensor? group, Tensor? lengths, Tensor? reset, Tensor hs,
-    Tensor kept, int groups, str kind, bool carry, bool of_dt
+    Tensor grad, Tensor h, Tensor dt, Tensor[] maps, Tensor[] own, Tensor? group, Tensor? lengths, Tensor? reset,
+    Tensor hs, Tensor kept, Tensor value, Tensor slope, int groups, str kind, bool carry, bool of_dt
 ) -> Tensor[]"""
 
 
 @torch.library.custom_op("liquidtorch::gated_triton_backward", mutates_args=(), schema=SCHEMA_BACK)
-def gated_backward(grad, h, dt, W, own, group, lengths, reset, hs, kept, groups, kind, carry, of_dt):
-    """Return the gradients of u, h, dt (empty unless `of_dt`), W and own."""
+def gated_backward(
+    grad, h, dt, maps, own, group, lengths, reset, hs, kept, value, slope, groups, kind, carry, of_dt
+):  # fmt: skip
+    """Return the gradients of u, h, dt (empty unless `of_dt`), maps, biases and own."""
     B, T, H = hs.shape
-    grad_u = (hs.new_empty if lengths is None else hs.new_zeros)(kept.shape)  # beyond a row's end nothing is written
-    grad_h, grad_dt = torch.zeros_like(h), hs.new_zeros((B, T) if of_dt else 0)
-    programs, constants = _call(h, W, kind, carry, groups)
-    grad_own = kept.new_zeros(programs, 3, H)
+    call = _call(h, maps, kind, carry, groups)
+    make = torch.empty_like if lengths is None else torch.zeros_like  # beyond a row's end nothing is written
+    grad_z, grad_map = make(kept), torch.zeros_like(value)
+    grad_h, grad_dt = kept.new_zeros(B, H), kept.new_zeros((B, T) if of_dt else 0)
+    grad_own = kept.new_zeros(call.programs, 3, H)
     if hs.numel():
-        held.backward[programs,](
-            *plain(grad, h, dt, W, *_own(own)), group, *plain(lengths, reset), hs, kept, grad_u, grad_h, grad_dt if of_dt else None, grad_own, B, T, H, **constants,
-        )  # fmt: skip
+        given = [*plain(grad, h, dt, maps[-1], *_own(own), group, lengths, reset), hs, kept]
+        given += [grad_z, grad_h, grad_dt if of_dt else None, grad_own]
+        if call.held:
+            held.backward[call.programs,](*given, B, T, H, **call.constants)
+        else:
+            sizes = B, T, H, maps[0].shape[0]
+            chain = plain(maps[0], _stack(maps[1:-1]))
+            staged.backward[call.programs,](*given, *chain, slope, grad_map, *sizes, **call.constants)
     before = torch.cat([h.unsqueeze(1), hs[:, :-1]], dim=1)[:, :T]
     if reset is not None:
         before = before.masked_fill(reset.unsqueeze(-1), 0)
-    of_map = grad_u.flatten(0, 1).t()
-    of_W = (of_map @ before.flatten(0, 1)).view_as(W)
+    grads, sources = [*grad_map, grad_z], [before.to(kept.dtype), *value]
+    of_maps = [(g.flatten(0, 1).t() @ x.flatten(0, 1)).view_as(W) for g, x, W in zip(grads, sources, maps, strict=True)]
     if group is not None:  # a source swept before its target has been read as it became
-        early = group < group.unsqueeze(1)
-        of_W = torch.where(early, (of_map @ hs.flatten(0, 1)).view_as(W), of_W)
-    return [grad_u, grad_h, grad_dt, of_W, *(grad_own[:, i].sum(0).to(p.dtype) for i, p in enumerate(own))]
+        after = (grad_z.flatten(0, 1).t() @ hs.to(kept.dtype).flatten(0, 1)).view_as(maps[0])
+        of_maps = [torch.where(group < group.unsqueeze(1), after, of_maps[0])]
+    of_biases = [g.sum((0, 1)) for g in grads[1:]]
+    found = [grads[0], grad_h, grad_dt, *of_maps, *of_biases, *(grad_own[:, i].sum(0) for i in range(len(own)))]
+    return [a.to(h.dtype) for a in found]
 
 
 @gated_backward.register_fake
-def _(grad, h, dt, W, own, group, lengths, reset, hs, kept, groups, kind, carry, of_dt):
+def _(grad, h, dt, maps, own, group, lengths, reset, hs, kept, value, slope, groups, kind, carry, of_dt):
     B, T, _ = hs.shape
-    first = [hs.new_empty(kept.shape), torch.empty_like(h), hs.new_empty((B, T) if of_dt else 0)]
-    return [*first, *(torch.empty_like(p, memory_format=torch.contiguous_format) for p in (W, *own))]
+    wide = maps[0].shape[0] if len(maps) > 1 else kept.shape[2]
+    shapes = [(B, T, wide), h.shape, (B, T) if of_dt else (0,), *(W.shape for W in maps)]
+    shapes += [(W.shape[0],) for W in maps[1:]] + [p.shape for p in own]
+    return [h.new_empty(shape) for shape in shapes]
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    _, h, dt, W, own, group, lengths, reset, ctx.groups, ctx.kind, ctx.carry, _ = inputs
-    ctx.mark_non_differentiable(output[1])
+    _, h, dt, maps, biases, own, group, lengths, reset, ctx.groups, ctx.kind, ctx.carry, _, _ = inputs
+    ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(h, dt, W, group, lengths, reset, *output, *own)
+    ctx.save_for_backward(h, dt, group, lengths, reset, *output, *maps, *own)
+    ctx.counts = len(maps), len(biases), len(own)
 
 
-def _back(ctx: Any, grad: Tensor | None, _: Any) -> tuple[Any, ...]:
-    h, dt, W, group, lengths, reset, hs, kept, *own = ctx.saved_tensors
-    none = [None] * 7
+def _back(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Any, ...]:
+    h, dt, group, lengths, reset, hs, kept, value, slope, *rest = ctx.saved_tensors
+    maps, biases, own = ctx.counts
+    none = [None] * 8
     if grad is None:
-        return None, None, None, None, [None] * len(own), *none
+        return None, None, None, [None] * maps, [None] * biases, [None] * own, *none
     of_dt = bool(ctx.needs_input_grad[2])
-    of_u, of_h, of, of_W, *of_own = gated_backward(
-        grad, h, dt, W, own, group, lengths, reset, hs, kept, ctx.groups, ctx.kind, ctx.carry, of_dt
-    )
-    return of_u, of_h, of if of_dt else None, of_W, of_own, *none
+    more = group, lengths, reset, hs, kept, value, slope, ctx.groups, ctx.kind, ctx.carry, of_dt
+    u, h0, of, *rest = gated_backward(grad, h, dt, rest[:maps], rest[maps:], *more)
+    parts = [rest[:maps], rest[maps : maps + biases], rest[maps + biases :]]
+    return u, h0, of.to(dt.dtype) if of_dt else None, *parts, *none
 
 
 gated.register_autograd(_back, setup_context=_save)
