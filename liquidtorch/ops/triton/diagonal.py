@@ -9,14 +9,14 @@ import triton
 from torch import Tensor
 
 from . import scan
-from .grid import chunk, compute, plain, words
+from .grid import LAUNCH, chunk, compute, plain, words
 
 
 def _call(hs: Tensor, kind: str) -> tuple[tuple[int, int], dict[str, Any]]:
     """Return the grid and the kernels' constants."""
-    B, T, H = hs.shape
-    steps, units = chunk(hs)
+    (B, _, H), (steps, units) = hs.shape, chunk(hs)
     constants = {"PARTS": {"linear": 2, "mobius": 3}[kind], "STEPS": steps, "UNITS": units, "C": compute(hs.dtype)}
+    constants |= LAUNCH | {"num_warps": 8}
     return (B, triton.cdiv(H, units)), constants
 
 

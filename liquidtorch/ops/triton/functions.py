@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from ..synapses import Synapses
+from .conductance import ltc as ltc_operator
+from .conductance import ltc_synapses as ltc_synapses_operator
 from .diagonal import diagonal
 from .gated import gated
 
@@ -56,6 +58,24 @@ def cfc(
         kind, u, h, dt, maps, [1 / tau, *own], lengths, reset, biases=biases, sweep=() if backbone else sweep,
         carry=carry, activation=activation,
     )  # fmt: skip
+
+
+def ltc_synapses(
+    x: Tensor, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor, *, synapses: Synapses | None
+) -> tuple[Tensor, Tensor]:
+    """As `sequences.ltc_synapses`."""
+    u = ltc_synapses_operator(x.reshape(-1, x.shape[-1]), [w, mu, sigma, erev])
+    N, D = u.view(*x.shape[:-1], 2 * w.shape[0]).chunk(2, dim=-1)
+    return N, D
+
+
+def ltc(
+    u: Tensor, h: Tensor, dt: Tensor,
+    w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor, gleak: Tensor, vleak: Tensor, cm: Tensor, *, unfolds: int,
+    synapses: Synapses | None, lengths: Tensor | None, reset: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """As `sequences.ltc`."""
+    return ltc_operator(u.to(h.dtype), h, dt, [w, mu, sigma, erev, gleak, vleak, cm], lengths, reset, unfolds)
 
 
 def linear(

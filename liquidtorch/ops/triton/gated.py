@@ -9,9 +9,10 @@ import triton
 from torch import Tensor
 
 from . import held, staged
-from .grid import compute, on_chip, padded, plain, processors, words
+from .grid import LAUNCH, compute, on_chip, padded, plain, processors, words
 
 HEADS = {"leaky": 1, "leaky_euler": 1, "liquid": 2, "cfc": 4, "cfc_no_gate": 4, "cfc_pure": 1}
+BLOCK = 64  # the widest tile of units where weights are read block by block
 TILE = 512  # numbers of a product's result: more do not fit in the registers (the compiler's own count)
 
 
@@ -26,12 +27,12 @@ class Call(NamedTuple):
 def _call(h: Tensor, maps: list[Tensor], kind: str, carry: bool, groups: int) -> Call:
     B, H = h.shape
     heads, width = HEADS[kind] + carry, padded(H)
-    chip = len(maps) == 1 and heads * width * width * h.element_size() <= on_chip(h)
-    units = width if chip else min(64, width)
+    chip = len(maps) == 1 and heads * width * width * words(h.dtype).itemsize <= on_chip(h)
+    units = width if chip else min(BLOCK, width)
     rows = min(16, TILE // units, triton.next_power_of_2(triton.cdiv(B, processors(h)))) if B else 1
     constants = {
         "KIND": kind, "CARRY": carry, "HEADS": heads, "GROUPS": groups, "ROWS": rows, "UNITS": units,
-        "C": compute(h.dtype), "num_stages": 1, "num_warps": 8 if rows * units > 256 else 4,
+        "C": compute(h.dtype), "num_warps": 8 if rows * units > 256 else 4, **LAUNCH,
     }  # fmt: skip
     return Call(chip, triton.cdiv(B, rows), constants if chip else constants | {"LAYERS": len(maps) - 1})
 

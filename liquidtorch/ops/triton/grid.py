@@ -10,6 +10,16 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from . import points
+
+# Loops are not pipelined: a load must not overtake the store, a barrier before it, of what it reads.
+LAUNCH = {"num_stages": 1, "enable_fp_fusion": True}
+
+
+def interpreted() -> bool:
+    """Return whether Triton was imported to interpret its kernels, on the CPU, instead of compiling them."""
+    return not isinstance(points.sign, triton.JITFunction)
+
 
 def padded(units: int) -> int:
     """Return the width that a vector of units has in a kernel: a power of two, and enough for a matrix product."""

@@ -15,35 +15,27 @@ from . import points
 
 
 @triton.jit
-def matrix(W, head, to, source, H):
+def matrix(W, head, to, source, H, C: tl.constexpr):
     """Load a head's weights (to, from), as the two index tensors lay them out."""
-    return tl.load(W + (head * H + to) * H + source, mask=(to < H) & (source < H), other=0.0)
+    return tl.load(W + (head * H + to) * H + source, mask=(to < H) & (source < H), other=0.0).to(C)
 
 
 @triton.jit
 def product(x, W):
     """x W in fp32 (fp64), never in tf32."""
-    return tl.dot(x.to(W.dtype), W, input_precision="ieee", out_dtype=x.dtype)
+    return tl.dot(x, W, input_precision="ieee", out_dtype=x.dtype)
 
 
 @triton.jit
 def ends(lengths, row, there, T):
     """Where each row ends."""
-    if lengths is None:
-        end = tl.where(there, T, 0)
-    else:
-        end = tl.load(lengths + row, mask=there, other=0)
-    return end
+    return tl.where(there, T, 0) if lengths is None else tl.load(lengths + row, mask=there, other=0)
 
 
 @triton.jit
 def anew(reset, at, live):
     """Whether the state is 0 before this step."""
-    if reset is None:
-        fresh = tl.zeros_like(live)
-    else:
-        fresh = (tl.load(reset + at, mask=live, other=0) != 0) & live
-    return fresh
+    return tl.zeros_like(live) if reset is None else (tl.load(reset + at, mask=live, other=0) != 0) & live
 
 
 @triton.jit
@@ -56,14 +48,14 @@ def forward(
     unit = tl.arange(0, UNITS)
     there, real = row < B, unit < H
     source, to = unit[:, None], unit[None, :]  # weights lie (from, to), so that the state multiplies them from the left
-    W_0 = matrix(W, 0, to, source, H)
+    W_0 = matrix(W, 0, to, source, H, C)
     if HEADS > 1:
-        W_1 = matrix(W, 1, to, source, H)
+        W_1 = matrix(W, 1, to, source, H, C)
     if HEADS > 2:
-        W_2 = matrix(W, 2, to, source, H)
-        W_3 = matrix(W, 3, to, source, H)
+        W_2 = matrix(W, 2, to, source, H, C)
+        W_3 = matrix(W, 3, to, source, H, C)
     if HEADS == 5:
-        W_4 = matrix(W, 4, to, source, H)
+        W_4 = matrix(W, 4, to, source, H, C)
     p = tl.load(pace + unit, mask=real, other=0.0).to(C)[None, :]
     A_own, w_own = p, p
     if KIND == "cfc_pure":
@@ -122,14 +114,14 @@ def backward(
     unit = tl.arange(0, UNITS)
     there, real = row < B, unit < H
     to, source = unit[:, None], unit[None, :]  # gradients multiply weights (to, from) from the left
-    W_0 = matrix(W, 0, to, source, H)
+    W_0 = matrix(W, 0, to, source, H, C)
     if HEADS > 1:
-        W_1 = matrix(W, 1, to, source, H)
+        W_1 = matrix(W, 1, to, source, H, C)
     if HEADS > 2:
-        W_2 = matrix(W, 2, to, source, H)
-        W_3 = matrix(W, 3, to, source, H)
+        W_2 = matrix(W, 2, to, source, H, C)
+        W_3 = matrix(W, 3, to, source, H, C)
     if HEADS == 5:
-        W_4 = matrix(W, 4, to, source, H)
+        W_4 = matrix(W, 4, to, source, H, C)
     p = tl.load(pace + unit, mask=real, other=0.0).to(C)[None, :]
     A_own, w_own = p, p
     if KIND == "cfc_pure":

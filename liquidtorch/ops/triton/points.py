@@ -50,11 +50,7 @@ def sign(x):
 @triton.jit
 def leak(dt, pace, KIND: tl.constexpr):
     """The share of the old state that a Leaky unit gives up in dt."""
-    if KIND == "leaky_euler":
-        a = dt * pace
-    else:
-        a = -expm1(-dt * pace)
-    return a
+    return dt * pace if KIND == "leaky_euler" else -expm1(-dt * pace)
 
 
 @triton.jit
@@ -72,7 +68,7 @@ def target(z0, z1, z3, s, A, w, KIND: tl.constexpr):
 @triton.jit
 def forward(z0, z1, z2, z3, z4, h, dt, pace, A, w, KIND: tl.constexpr, CARRY: tl.constexpr):
     """Return the new state, and in place of the heads' maps what `backward` needs; with CARRY z4 is the gate's map."""
-    if KIND == "leaky" or KIND == "leaky_euler":  # noqa: PLR1714
+    if KIND == "leaky" or KIND == "leaky_euler":
         z0 = tanh(z0)
         a = leak(dt, pace, KIND)
         new = (1.0 - a) * h + a * z0
@@ -100,7 +96,7 @@ def backward(z0, z1, z2, z3, z4, g, h, dt, pace, A, w, KIND: tl.constexpr, CARRY
     """Return the gradients of the five maps, of h, of pace, A and w, and of dt, given that of the new state."""
     of_A = tl.zeros_like(g)
     of_w = tl.zeros_like(g)
-    if KIND == "leaky" or KIND == "leaky_euler":  # noqa: PLR1714
+    if KIND == "leaky" or KIND == "leaky_euler":
         a = leak(dt, pace, KIND)
         da = g * (z0 - h)
         if KIND == "leaky":

@@ -73,7 +73,7 @@ def forward(
     for first in range(0, T, STEPS):
         t = first + tl.arange(0, STEPS)
         at = row * T + t
-        step, f, k, A, live, fresh = read(u, dt, end, reset, at, t, unit, H, t < T, PARTS, C)
+        step, f, k, A, _, fresh = read(u, dt, end, reset, at, t, unit, H, t < T, PARTS, C)
         if PARTS == 2:
             fall = expm1(-step * (1.0 + f) * pace)
             a = tl.where(fresh[:, None], 0.0, 1.0 + fall)

@@ -30,10 +30,8 @@ def dense(
         if GROUPS > 1:
             mask = mask & (tl.load(group + k % H, mask=mask, other=-1) == g)
         a = tl.load(x + place[:, None] + k[None, :], mask=there[:, None] & mask[None, :], other=0.0).to(C)
-        b = tl.load(
-            W + to[None, :] * by_to + k[:, None] * by_k, mask=mask[:, None] & (to < N)[None, :], other=0.0
-        )  # fmt: skip
-        total += product(a, b)
+        b = tl.load(W + to[None, :] * by_to + k[:, None] * by_k, mask=mask[:, None] & (to < N)[None, :], other=0.0)
+        total += product(a, b.to(C))
     return total
 
 
@@ -249,6 +247,7 @@ def backward(
                 z0, z1, z2, z3, z4, back, d_pace, d_A, d_w, d_dt = points.backward(
                     z0, z1, z2, z3, z4, tl.where(mine, now, 0.0), old, step, p, A_own, w_own, KIND, CARRY
                 )
+                tl.debug_barrier()  # threads that hold copies of a number have all read it
                 tl.store(grad_state + row[:, None] * H + source, tl.where(mine, back, now), mask=mask)
                 of_step += tl.sum(d_dt, axis=1)
                 tl.store(own + unit, tl.load(own + unit, mask=turn, other=0.0) + tl.sum(d_pace, axis=0), mask=turn)
