@@ -9,7 +9,7 @@ import triton
 from torch import Tensor
 
 from . import membrane, synapses
-from .grid import LAUNCH, compute, padded, plain, processors, words
+from .grid import compute, launch, padded, plain, processors, words
 
 HELD = {torch.float32: 64, torch.float64: 32}  # units whose synapses and their gradients 8 warps' registers hold
 
@@ -19,7 +19,7 @@ def _call(h: Tensor) -> tuple[int, dict[str, Any]]:
     B, H = h.shape
     widest = HELD[words(h.dtype)]
     constants = {"HELD": padded(H) <= widest, "UNITS": min(widest, padded(H)), "C": compute(h.dtype)}
-    return min(B, 2 * processors(h)), constants | LAUNCH | {"num_warps": 8 if constants["UNITS"] > 16 else 4}
+    return min(B, 2 * processors(h)), constants | {"num_warps": 8 if constants["UNITS"] > 16 else 4}
 
 
 @torch.library.custom_op(
@@ -34,7 +34,7 @@ def ltc(u, h, dt, params, lengths, reset, unfolds):
         programs, constants = _call(h)
         scratch = h.new_empty(programs, 2, H, dtype=words(h.dtype))
         given = plain(u, h, dt, *params, lengths, reset)
-        membrane.forward[programs,](*given, hs, scratch, B, T, H, unfolds, programs, **constants)
+        launch(membrane.forward, (programs,), h, *given, hs, scratch, B, T, H, unfolds, programs, **constants)
     return hs
 
 
@@ -59,7 +59,9 @@ def ltc_backward(grad, u, h, dt, params, lengths, reset, hs, unfolds, of_dt):
         scratch = total.new_empty(programs, 3 * unfolds + 3, H)
         results = of_u, of_h, of if of_dt else None, of_synapse, of_unit
         given = plain(grad, u, h, dt, *params, lengths, reset)
-        membrane.backward[programs,](*given, hs, scratch, *results, B, T, H, unfolds, programs, **constants)
+        launch(
+            membrane.backward, (programs,), h, *given, hs, scratch, *results, B, T, H, unfolds, programs, **constants
+        )
     found = [of_u, of_h, of, *of_synapse.sum(0), *of_unit.sum(0)]
     return [a.to(h.dtype, copy=True) for a in found]  # an operator's results may not share memory
 
@@ -102,7 +104,7 @@ def ltc_synapses(x, params):
         rows, units = _tiles(M, H)
         grid = triton.cdiv(M, rows), triton.cdiv(H, units)
         given = plain(x, *(p.t() for p in params))
-        synapses.forward[grid](*given, u, M, F, H, ROWS=rows, UNITS=units, C=compute(x.dtype), **LAUNCH)
+        launch(synapses.forward, grid, x, *given, u, M, F, H, ROWS=rows, UNITS=units, C=compute(x.dtype))
     return u
 
 
@@ -127,12 +129,12 @@ def ltc_synapses_backward(grad, x, params, of_x):
         if of_x:
             rows, features = _tiles(M, F)
             grid = triton.cdiv(M, rows), triton.cdiv(F, features)
-            constants = {"ROWS": rows, "UNITS": features, "C": compute(x.dtype), **LAUNCH}
-            synapses.backward_features[grid](*given, of_features, M, F, H, **constants)
+            constants = {"ROWS": rows, "UNITS": features, "C": compute(x.dtype)}
+            launch(synapses.backward_features, grid, x, *given, of_features, M, F, H, **constants)
         units, features = _tiles(H, F)
         grid = triton.cdiv(H, units), triton.cdiv(F, features), parts
-        constants = {"UNITS": units, "FEATURES": features, "C": compute(x.dtype), **LAUNCH}
-        synapses.backward_parameters[grid](*given, of_synapse, M, F, H, share, **constants)
+        constants = {"UNITS": units, "FEATURES": features, "C": compute(x.dtype)}
+        launch(synapses.backward_parameters, grid, x, *given, of_synapse, M, F, H, share, **constants)
     return [of_features, *(a.to(x.dtype, copy=True) for a in of_synapse.sum(0))]
 
 

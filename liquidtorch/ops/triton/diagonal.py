@@ -9,15 +9,14 @@ import triton
 from torch import Tensor
 
 from . import scan
-from .grid import LAUNCH, chunk, compute, plain, words
+from .grid import chunk, compute, launch, plain, words
 
 
 def _call(hs: Tensor, kind: str) -> tuple[tuple[int, int], dict[str, Any]]:
     """Return the grid and the kernels' constants."""
     (B, _, H), (steps, units) = hs.shape, chunk(hs)
     constants = {"PARTS": {"linear": 2, "mobius": 3}[kind], "STEPS": steps, "UNITS": units, "C": compute(hs.dtype)}
-    constants |= LAUNCH | {"num_warps": 8}
-    return (B, triton.cdiv(H, units)), constants
+    return (B, triton.cdiv(H, units)), constants | {"num_warps": 8}
 
 
 @torch.library.custom_op(
@@ -30,7 +29,7 @@ def diagonal(u, h, dt, rate, lengths, reset, kind):
     if hs.numel():
         grid, constants = _call(hs, kind)
         given = plain(u, h, dt, rate, lengths, reset)
-        scan.forward[grid](*given, hs, *hs.shape[1:], **constants)
+        launch(scan.forward, grid, h, *given, hs, *hs.shape[1:], **constants)
     return hs
 
 
@@ -54,7 +53,7 @@ def diagonal_backward(grad, u, h, dt, rate, lengths, reset, hs, kind, of_dt):
     if hs.numel():
         given = plain(u, h, dt, rate, lengths, reset)
         results = grad_u, grad_h, grad_dt if of_dt else None, grad_rate
-        scan.backward[grid](grad.contiguous(), *given, hs, *results, B, T, H, **constants)
+        launch(scan.backward, grid, h, grad.contiguous(), *given, hs, *results, B, T, H, **constants)
     return [grad_u, grad_h, (grad_dt.sum(0) if of_dt else grad_dt).to(dt.dtype), grad_rate.sum(0).to(rate.dtype)]
 
 

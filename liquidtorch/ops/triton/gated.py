@@ -9,7 +9,7 @@ import triton
 from torch import Tensor
 
 from . import held, staged
-from .grid import LAUNCH, compute, on_chip, padded, plain, processors, words
+from .grid import compute, launch, on_chip, padded, plain, processors, words
 
 HEADS = {"leaky": 1, "leaky_euler": 1, "liquid": 2, "cfc": 4, "cfc_no_gate": 4, "cfc_pure": 1}
 BLOCK = 64  # the widest tile of units where weights are read block by block
@@ -32,7 +32,7 @@ def _call(h: Tensor, maps: list[Tensor], kind: str, carry: bool, groups: int) ->
     rows = min(16, TILE // units, triton.next_power_of_2(triton.cdiv(B, processors(h)))) if B else 1
     constants = {
         "KIND": kind, "CARRY": carry, "HEADS": heads, "GROUPS": groups, "ROWS": rows, "UNITS": units,
-        "C": compute(h.dtype), "num_warps": 8 if rows * units > 256 else 4, **LAUNCH,
+        "C": compute(h.dtype), "num_warps": 8 if rows * units > 256 else 4,
     }  # fmt: skip
     return Call(chip, triton.cdiv(B, rows), constants if chip else constants | {"LAYERS": len(maps) - 1})
 
@@ -69,14 +69,13 @@ def gated(u, h, dt, maps, biases, own, group, lengths, reset, groups, kind, carr
         call = _call(h, maps, kind, carry, groups)
         given = [*plain(u, h, dt, maps[-1], *_own(own), group, lengths, reset), hs, kept if keep else None]
         if call.held:
-            held.forward[call.programs,](*given, B, T, H, **call.constants)
+            launch(held.forward, (call.programs,), h, *given, B, T, H, **call.constants)
         else:
             state = h.new_empty(B, H, dtype=words(h.dtype))
             chain = plain(maps[0], _stack(maps[1:-1]), _stack(biases[:-1]), biases[-1] if biases else None)
             sizes = B, T, H, maps[0].shape[0]
-            staged.forward[call.programs,](
-                *given, state, *chain, value, slope, *sizes, ACTIVATION=activation, **call.constants
-            )
+            more = state, *chain, value, slope, *sizes
+            launch(staged.forward, (call.programs,), h, *given, *more, ACTIVATION=activation, **call.constants)
     return hs, kept, value, slope
 
 
@@ -106,11 +105,12 @@ def gated_backward(
         given = [*plain(grad, h, dt, maps[-1], *_own(own), group, lengths, reset), hs, kept]
         given += [grad_z, grad_h, grad_dt if of_dt else None, grad_own]
         if call.held:
-            held.backward[call.programs,](*given, B, T, H, **call.constants)
+            launch(held.backward, (call.programs,), h, *given, B, T, H, **call.constants)
         else:
             sizes = B, T, H, maps[0].shape[0]
             chain = plain(maps[0], _stack(maps[1:-1]))
-            staged.backward[call.programs,](*given, *chain, slope, grad_map, *sizes, **call.constants)
+            more = *chain, slope, grad_map, *sizes
+            launch(staged.backward, (call.programs,), h, *given, *more, **call.constants)
     before = torch.cat([h.unsqueeze(1), hs[:, :-1]], dim=1)[:, :T]
     if reset is not None:
         before = before.masked_fill(reset.unsqueeze(-1), 0)

@@ -12,9 +12,6 @@ from torch import Tensor
 
 from . import points
 
-# Loops are not pipelined: a load must not overtake the store, a barrier before it, of what it reads.
-LAUNCH = {"num_stages": 1, "enable_fp_fusion": True}
-
 
 def interpreted() -> bool:
     """Return whether Triton was imported to interpret its kernels, on the CPU, instead of compiling them."""
@@ -68,3 +65,11 @@ def plain(*given: Tensor | None) -> list[Tensor | None]:
             a = a.contiguous()
         found.append(a)
     return found
+
+
+def launch(kernel: Any, grid: tuple[int, ...], like: Tensor, *given: Any, **constants: Any) -> None:
+    """Run `kernel` on the device of `like`."""
+    # Loops are not pipelined: a load must not overtake the store, a barrier before it, of what it reads.
+    options = {"num_stages": 1, "enable_fp_fusion": True}
+    with torch.cuda.device_of(like):
+        kernel[grid](*given, **constants, **options)

@@ -3,8 +3,6 @@
 A program runs all T steps of a tile of rows: the state stays in registers, the weights in registers and shared memory.
 Units are padded to a power of two. Where units are swept, every group takes its turn within a step.
 """
-# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false, reportOptionalMemberAccess=false
-# pyright: reportPossiblyUnboundVariable=false, reportOperatorIssue=false
 
 from __future__ import annotations
 

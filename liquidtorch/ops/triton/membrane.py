@@ -4,8 +4,6 @@ A program takes one row after the other through all T steps. It holds the synaps
 they fit, and else reads them tile by tile. No (B, H, H) tensor exists; the backward pass runs each step again from the
 stored state, so memory does not grow with K*T.
 """
-# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false, reportOptionalMemberAccess=false
-# pyright: reportPossiblyUnboundVariable=false, reportOperatorIssue=false
 
 from __future__ import annotations
 

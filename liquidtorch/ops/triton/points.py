@@ -1,5 +1,5 @@
 """One unit's step and its backward pass in Triton, and the functions they need. The meaning is ops/reference.py's."""
-# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false, reportOptionalMemberAccess=false
+# pyright: reportAssignmentType=false, reportGeneralTypeIssues=false
 
 from __future__ import annotations
 

@@ -3,8 +3,7 @@
 A program takes a row and a block of units and goes through time in chunks; within a chunk all steps are composed at
 once. Beyond a row's end a step is the identity; a reset makes it a step from 0, whatever the state was.
 """
-# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false, reportOptionalMemberAccess=false
-# pyright: reportPossiblyUnboundVariable=false, reportOperatorIssue=false
+# pyright: reportArgumentType=false
 
 from __future__ import annotations
 

@@ -4,8 +4,7 @@ A program runs all T steps of a tile of rows, as in held.py, but reads the weigh
 state, and what a backbone makes of it, passes through global memory, which only this program touches: a barrier lies
 between what some threads write and others read.
 """
-# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false, reportOptionalMemberAccess=false
-# pyright: reportPossiblyUnboundVariable=false, reportOperatorIssue=false
+# pyright: reportArgumentType=false
 
 from __future__ import annotations
 

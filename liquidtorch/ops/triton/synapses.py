@@ -1,6 +1,4 @@
 """The synapses of LTC's features in Triton: a tile of rows or synapses a program, no (M, H, F) tensor."""
-# pyright: reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false, reportOptionalMemberAccess=false
-# pyright: reportPossiblyUnboundVariable=false, reportOperatorIssue=false
 
 from __future__ import annotations
 
