@@ -42,6 +42,7 @@ def forward(
     KIND: tl.constexpr, CARRY: tl.constexpr, HEADS: tl.constexpr, GROUPS: tl.constexpr, ROWS: tl.constexpr,
     UNITS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
+    """Write every state, and what `backward` needs if `kept` is given."""
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     unit = tl.arange(0, UNITS)
     there, real = row < B, unit < H
@@ -108,6 +109,7 @@ def backward(
     KIND: tl.constexpr, CARRY: tl.constexpr, HEADS: tl.constexpr, GROUPS: tl.constexpr, ROWS: tl.constexpr,
     UNITS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
+    """Write the gradients of u, h0 and dt, and a program's part of those of pace, A and w."""
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     unit = tl.arange(0, UNITS)
     there, real = row < B, unit < H

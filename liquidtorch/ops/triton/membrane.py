@@ -74,6 +74,7 @@ def forward(
     u, h0, dt, w, mu, sigma, erev, gleak, vleak, cm, lengths, reset, hs, scratch, B, T, H, K, programs,
     HELD: tl.constexpr, UNITS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
+    """Write every state."""
     held = tl.arange(0, UNITS)
     W, M, S, E = parameters(w, mu, sigma, erev, held, held, H, C)
     two = scratch + tl.program_id(0).to(tl.int64) * 2 * H  # the states before and after an unfold, in turn
@@ -143,6 +144,7 @@ def backward(
     grad, u, h0, dt, w, mu, sigma, erev, gleak, vleak, cm, lengths, reset, hs, scratch, grad_u, grad_h0, grad_dt,
     of_synapse, of_unit, B, T, H, K, programs, HELD: tl.constexpr, UNITS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
+    """Write the gradients of u, h0 and dt, and a program's part of those of synapses and units."""
     held = tl.arange(0, UNITS)
     W, M, S, E = parameters(w, mu, sigma, erev, held, held, H, C)
     of_N, of_D, of_x, of_xv = tl.zeros_like(W), tl.zeros_like(W), tl.zeros_like(W), tl.zeros_like(W)

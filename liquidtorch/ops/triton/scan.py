@@ -61,6 +61,7 @@ def forward(
     u, h0, dt, rate, lengths, reset, hs, T, H,
     PARTS: tl.constexpr, STEPS: tl.constexpr, UNITS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
+    """Write every state."""
     row = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1) * UNITS + tl.arange(0, UNITS)
     real = unit < H
@@ -121,6 +122,7 @@ def backward(
     grad, u, h0, dt, rate, lengths, reset, hs, grad_u, grad_h0, grad_dt, grad_rate, B, T, H,
     PARTS: tl.constexpr, STEPS: tl.constexpr, UNITS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
+    """Write the gradients of u and h0, and those of dt and rate in parts: a block of units, a row."""
     row = tl.program_id(0).to(tl.int64)
     unit = tl.program_id(1) * UNITS + tl.arange(0, UNITS)
     real = unit < H

@@ -61,6 +61,7 @@ def forward(
     KIND: tl.constexpr, CARRY: tl.constexpr, HEADS: tl.constexpr, GROUPS: tl.constexpr, LAYERS: tl.constexpr,
     ACTIVATION: tl.constexpr, ROWS: tl.constexpr, UNITS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
+    """Write every state, what `backward` needs if `kept` is given, and a backbone's values and slopes."""
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     there = row < B
     end = ends(lengths, row, there, T)
@@ -199,6 +200,7 @@ def backward(
     KIND: tl.constexpr, CARRY: tl.constexpr, HEADS: tl.constexpr, GROUPS: tl.constexpr, LAYERS: tl.constexpr,
     ROWS: tl.constexpr, UNITS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
+    """Write the gradients of all maps' results, of h0 and dt, and a program's part of those of pace, A and w."""
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     there = row < B
     end = ends(lengths, row, there, T)
