@@ -7,6 +7,7 @@ import importlib.util
 import torch
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+LAYERS = 1000  # of a backbone: the kernels take them one by one
 MISSING, WHAT = "", ""
 
 if importlib.util.find_spec("triton") is None:
