@@ -64,7 +64,7 @@ def _panel(panel: Panel) -> Iterator[str]:
         yield f'<path class="grid" d="M{LEFT} {y.at(v)}H{WIDTH - RIGHT}"/>'
         yield f'<text x="{LEFT - 6}" y="{y.at(v) + 4}" text-anchor="end">{v:g}</text>'
     yield f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(panel.along)}</text>'
-    yield f'<text x="8" y="{TOP + 10}">{escape(panel.up)}</text>'
+    yield f'<text x="{LEFT - 6}" y="{HEIGHT - BOTTOM + 16}" text-anchor="end">{escape(panel.up)}</text>'
     for i, (name, (xs, ys)) in enumerate(panel.lines.items()):
         colour = COLOURS[i % len(COLOURS)]
         points = "L".join(f"{x.at(a)} {y.at(b)}" for a, b in zip(xs, ys, strict=True))
