@@ -20,12 +20,12 @@ INLINE int64_t parts_of(const Scan *d) { return d->kind == LINEAR ? 2 : 3; }
 
 INLINE lanes scan_step(const int kind, const real *u, int64_t H, int64_t i, lanes h, lanes dt, lanes rate) {
     const int64_t n = H - i;
-    lanes f = softplus_of(load_part(u + i, n));
+    lanes f = softplus_of(load_part(u + i, n)).value;
     if (kind == LINEAR) {
         lanes fall = exp_minus_one(-dt * (1 + f) * rate);
         return (1 + fall) * h - fall * (f * inverse(1 + f)) * tanh_of(load_part(u + H + i, n));
     }
-    lanes c = f + softplus_of(load_part(u + H + i, n)) * (1 + h), s = dt * rate;
+    lanes c = f + softplus_of(load_part(u + H + i, n)).value * (1 + h), s = dt * rate;
     return (h + s * c * tanh_of(load_part(u + 2 * H + i, n))) / (1 + s * (1 + c));
 }
 
@@ -33,23 +33,25 @@ INLINE lanes scan_step_back(
     const int kind, const real *u, int64_t H, int64_t i, lanes h, lanes dt, lanes rate, lanes g, real *du, lanes *drate, lanes *ddt
 ) {
     const int64_t n = H - i;
-    lanes z = load_part(u + i, n), f = softplus_of(z);
+    Softplus soft = softplus_of(load_part(u + i, n));
+    lanes f = soft.value;
     if (kind == LINEAR) {
         lanes A = tanh_of(load_part(u + H + i, n)), below = inverse(1 + f), share = f * below;
         lanes fall = exp_minus_one(-dt * (1 + f) * rate), keep = 1 + fall;
         lanes dr = g * (share * A - h) * keep; /* r = dt*(1+f)*rate */
-        store_part(du + i, (dr * dt * rate - g * fall * A * below * below) * softplus_slope(z), n);
+        store_part(du + i, (dr * dt * rate - g * fall * A * below * below) * soft.slope, n);
         store_part(du + H + i, -g * fall * share * (1 - A * A), n);
         *drate += dr * dt * (1 + f);
         *ddt += dr * (1 + f) * rate;
         return g * keep;
     }
-    lanes y = load_part(u + H + i, n), k = softplus_of(y), A = tanh_of(load_part(u + 2 * H + i, n));
+    Softplus soft_k = softplus_of(load_part(u + H + i, n));
+    lanes k = soft_k.value, A = tanh_of(load_part(u + 2 * H + i, n));
     lanes c = f + k * (1 + h), s = dt * rate, below = 1 / (1 + s * (1 + c));
     lanes up = g * below, down = -up * ((h + s * c * A) * below);
     lanes dc = s * (up * A + down), ds = up * c * A + down * (1 + c);
-    store_part(du + i, dc * softplus_slope(z), n);
-    store_part(du + H + i, dc * (1 + h) * softplus_slope(y), n);
+    store_part(du + i, dc * soft.slope, n);
+    store_part(du + H + i, dc * (1 + h) * soft_k.slope, n);
     store_part(du + 2 * H + i, up * s * c * (1 - A * A), n);
     *drate += ds * dt;
     *ddt += ds * rate;
