@@ -36,6 +36,9 @@ test-slow: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/adding.py
 	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:

@@ -5,50 +5,47 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
-import statistics
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from timing import Side, Times, alternate
 
 import liquidtorch
 from liquidtorch import ops
 
-GEMM = 1024  # rows of the square float32 matrices
+SIDE = 1024  # of the square float32 matrices
 TANH = 1 << 18  # numbers: they stay in the cache
 COPY = 256 * 2**20  # bytes
+AMOUNTS = {"gemm": 2.0 * SIDE**3, "tanh": float(TANH), "copy": 2.0 * COPY}  # flops; numbers; bytes read and written
+
+
+def peak(name: str) -> Side:
+    """Return what shows the machine's peak rate of products, tanh or copies, as a side."""
+    if name == "gemm":
+        a, b, c = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE), torch.empty(SIDE, SIDE)
+        run = partial(torch.mm, a, b, out=c)
+    elif name == "tanh":
+        x, y = torch.randn(TANH), torch.empty(TANH)
+        run = partial(torch.tanh, x, out=y)
+    else:
+        old, new = torch.ones(COPY // 4), torch.ones(COPY // 4)
+        run = partial(new.copy_, old)
+    return Side(name, run, lambda: None, None)
+
+
+def rate(name: str, times: Times) -> float:
+    """Return the best rate seen, in units of 1e9 a second: a peak is what the machine can, not what it mostly does."""
+    return float(f"{AMOUNTS[name] / min(times.seconds) / 1e9:.4g}")
 
 
 def peaks(threads: Sequence[int], repeats: int) -> dict[str, dict[str, float]]:
     """Return, for each number of threads, Gflop/s of a product, G tanh/s, and GB/s read and written by a copy."""
-    a, b, c = torch.randn(GEMM, GEMM), torch.randn(GEMM, GEMM), torch.empty(GEMM, GEMM)
-    x, y = torch.randn(TANH), torch.empty(TANH)
-    big, copy = torch.ones(COPY // 4), torch.ones(COPY // 4)
-    works: dict[str, tuple[float, Callable[[], object]]] = {
-        "gemm": (2.0 * GEMM**3, lambda: torch.mm(a, b, out=c)),
-        "tanh": (TANH, lambda: torch.tanh(x, out=y)),
-        "copy": (2.0 * COPY, lambda: copy.copy_(big)),
-    }
-    before, found = torch.get_num_threads(), {}
-    for n in threads:
-        torch.set_num_threads(n)
-        found[str(n)] = {name: _rate(amount, run, repeats) for name, (amount, run) in works.items()}
-    torch.set_num_threads(before)
-    return found
-
-
-def _rate(amount: float, run: Callable[[], object], repeats: int) -> float:
-    """Return the median rate in units of 10**9 a second."""
-    run()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return float(f"{amount / statistics.median(seconds) / 1e9:.4g}")
+    times = alternate([peak(name) for name in AMOUNTS], threads, repeats)
+    return {str(n): {name: rate(name, times[name, n]) for name in AMOUNTS} for n in threads}
 
 
 def about() -> dict[str, Any]:

@@ -9,6 +9,8 @@ import json
 import re
 from pathlib import Path
 
+from speed_table import speed_table
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -16,7 +18,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 def newest(name: str, *keys: str) -> list[dict]:
     """Return the last line of a result file for each combination of `keys`."""
     lines = [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
-    return list({tuple(line[k] for k in keys): line for line in lines}.values())
+    return list({tuple(line.get(k) for k in keys): line for line in lines}.values())
 
 
 def demo() -> str:
@@ -36,7 +38,7 @@ def main() -> None:
     """Replace what stands between the markers."""
     readme = ROOT / "README.md"
     text = readme.read_text()
-    for name, table in (("demo", demo()),):
+    for name, table in (("demo", demo()), ("speed", speed_table(newest("speed", "row", "threads")))):
         mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text = mark.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
     readme.write_text(text)

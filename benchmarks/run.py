@@ -16,11 +16,11 @@ from typing import Any
 
 import memory
 import torch
-from machine import about, peaks
+from machine import about, peak, peaks, rate
 from one_step import STEPS
 from sequences import SEQUENCES
 from timing import Times, alternate, differences
-from work import GRADIENT, OUTPUT, MissingError, Row, equal
+from work import GRADIENT, OUTPUT, MissingError, Row, Share, equal
 
 ROWS = SEQUENCES | STEPS
 RESULTS = Path(__file__).parent / "results" / "speed.jsonl"
@@ -68,12 +68,17 @@ def lines(
         if row.below_us:
             line["below_us"] = row.below_us
         if row.share:
-            share = row.share
-            rate = share.amount / (ours["ms"] / 1e3)
-            reached = float(f"{rate / machine[str(n)][share.of]:.3g}")
-            line["share"] = {"of": share.of, "rate": float(f"{rate:.4g}"), "reached": reached, "target": share.target}
+            of = row.share.of
+            best = max(machine[str(n)][of], rate(of, times[of, n]))
+            line["share"] = shared(row.share, ours["ms"], best)
         found.append(line)
     return found
+
+
+def shared(share: Share, ms: float, peak: float) -> dict[str, Any]:
+    """Return how much of the machine's peak a work reaches."""
+    reached = share.amount / (ms / 1e3) / peak
+    return {"of": share.of, "peak": peak, "reached": float(f"{reached:.3g}"), "target": share.target}
 
 
 def show(line: dict[str, Any]) -> None:
@@ -83,11 +88,9 @@ def show(line: dict[str, Any]) -> None:
     threads = f", {line['threads']} threads" if "threads" in line else ""
     print(f"{line['work']}{threads}: {ours[unit]:.4g} {unit} of {ours['count']}")
     for rival in line["rivals"]:
-        target = f" (target {rival['target']:g})" if rival.get("target") else ""
-        off = f", off by {rival['off']}" if rival.get("off") else ""
-        print(
-            f"    {rival['name']}: {rival[unit]:.4g} {unit} of {rival['count']}, {rival['times']:.3g} times{target}{off}"
-        )
+        said = f"    {rival['name']}: {rival[unit]:.4g} {unit} of {rival['count']}, {rival['times']:.3g} times"
+        said += f" (target {rival['target']:g})" if rival.get("target") else ""
+        print(said + (f", off by {rival['off']}" if rival.get("off") else ""))
     if "share" in line:
         print("    {reached:.0%} of the machine's {of} (target {target:.0%})".format(**line["share"]), flush=True)
 
@@ -119,7 +122,9 @@ def main() -> None:
             else:
                 row = ROWS[name]()
                 off = checked(row)
-                found = lines(name, row, off, alternate(row.sides, asked.threads, repeats), asked.threads, machine)
+                beside = [peak(row.share.of)] if row.share else []  # the peak in the same turns: machines change
+                times = alternate([*row.sides, *beside], asked.threads, repeats)
+                found = lines(name, row, off, times, asked.threads, machine)
         except (MissingError, NotEqualError) as e:
             print(f"{name}: not measured, {e}", flush=True)
             continue

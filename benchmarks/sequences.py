@@ -12,6 +12,7 @@ from rivals import compiled, grads, of_ncps, of_torch, of_tutorial, reference, w
 from scans import SCANS, Differentiable
 from timing import Side, differences, training
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 from work import FEATURES, Row, Share, equal
 
 from liquidtorch import CfC, Leaky, Linear, Liquid, Recurrent
@@ -83,7 +84,7 @@ def _best_scan(make: Callable[[str], Side], ours: Side) -> tuple[Side, dict[str,
 
 def _factors(u: Tensor, tau: Tensor) -> tuple[Tensor, Tensor]:
     """Return a and b of h[t] = a[t]*h[t-1] + b[t], as `ops.reference.linear_step` has them for dt = 1."""
-    f, A = u.chunk(2, dim=-1)
+    f, A = softplus(u.chunk(2, dim=-1)[0]), torch.tanh(u.chunk(2, dim=-1)[1])
     rate = (1 + f) / tau
     return torch.exp(-rate), -torch.expm1(-rate) * (f / (1 + f)) * A
 
@@ -121,9 +122,9 @@ def _linear_alone() -> Row:
 
     ours = training("liquidtorch", lambda: cell.sequence(u, h, dt, None, None), leaves, slope, gradients)
     rival, tried = _best_scan(scanned, ours)
-    # forward reads f and A and writes h; backward reads the slope, f, A and h and writes two gradients
+    # forward reads two maps and writes h; backward reads the slope, both maps and h and writes two gradients
     share = Share("copy", (3 + 6) * 4 * B * T * H / 1e9)
-    return Row("Linear 128 units, its scan alone, B32 T4096", [ours, rival], {rival.name: 5}, share, tried)
+    return Row("Linear 128 units, its scan alone, B32 T4096", [ours, rival], {rival.name: 5}, share=share, tried=tried)
 
 
 def _dense(name: str, cell: Callable[[], Leaky | Liquid | CfC], heads: int) -> Callable[[], Row]:

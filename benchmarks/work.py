@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 from timing import Side
 
 FEATURES = 8
 # The largest differences allowed, as a share of the largest number: what float32 loses in hundreds of steps.
-OUTPUT, GRADIENT = 2e-5, 2e-4
+OUTPUT, GRADIENT = 1e-5, 5e-5
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Row:
     work: str
     sides: list[Side]
     targets: dict[str, float] = field(default_factory=dict)
+    _: KW_ONLY
     share: Share | None = None
     below_us: float | None = None
     tried: dict[str, float] = field(default_factory=dict)  # seconds of what the rival was chosen from, if right

@@ -8,8 +8,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import math
+import numbers
+import operator
 from collections.abc import Iterable, Sequence
 from types import ModuleType
+from typing import Literal, overload
 
 
 class LiquidError(Exception):
@@ -58,6 +61,14 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
         raise OptionError(f"`{name}` must be one of {listed}; got {value!r}.{nearest(value, choices)}")
 
 
+@overload
+def check_range(
+    name: str, value: int, low: float = ..., high: float = ..., *, open_low: bool = ..., whole: Literal[True]
+) -> int: ...
+@overload
+def check_range(
+    name: str, value: float, low: float = ..., high: float = ..., *, open_low: bool = ..., whole: Literal[False] = ...
+) -> float: ...
 def check_range(
     name: str,
     value: float,
@@ -66,8 +77,11 @@ def check_range(
     *,
     open_low: bool = False,
     whole: bool = False,
-) -> None:
-    """Raise `OptionError` unless `value` is a number in [low, high] ((low, high] if `open_low`)."""
+) -> float:
+    """Raise `OptionError` unless `value` is a number in [low, high] ((low, high] if `open_low`).
+
+    Returns the number, a whole one of any library as a plain int, so that what is kept of it can be written as JSON.
+    """
     kind = "a whole number" if whole else "a number"
     bounds = []
     if low > -math.inf:
@@ -75,10 +89,11 @@ def check_range(
     if high < math.inf:
         bounds.append(f"at most {high:g}")
     wanted = f"`{name}` must be {kind}{' ' if bounds else ''}{' and '.join(bounds)}; got {value!r}"
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral if whole else (numbers.Integral, float)):
         raise OptionError(f"{wanted} ({type(value).__name__}).")
     if not math.isfinite(value) or value < low or value > high or (open_low and value == low):
         raise OptionError(f"{wanted}.")
+    return operator.index(value) if isinstance(value, numbers.Integral) else value
 
 
 def check_shape(name: str, shape: Sequence[int], axes: Sequence[str], **sizes: int) -> dict[str, int]:

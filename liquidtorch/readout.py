@@ -43,8 +43,8 @@ class Linear(nn.Module):
         scale: Numbers | None = None,
     ) -> None:
         super().__init__()
-        check_range("features", features, 1, whole=True)
-        check_range("outputs", outputs, 1, whole=True)
+        features = check_range("features", features, 1, whole=True)
+        outputs = check_range("outputs", outputs, 1, whole=True)
         self.features, self.outputs = features, outputs
         dtype = torch.get_default_dtype()
         for name, given, usual in (("mean", mean, 0.0), ("scale", scale, 1.0)):
@@ -94,7 +94,7 @@ class MLP(Linear):
         mean: Numbers | None = None,
         scale: Numbers | None = None,
     ) -> None:
-        check_range("hidden", hidden, 1, whole=True)
+        hidden = check_range("hidden", hidden, 1, whole=True)
         super().__init__(features, outputs, mean=mean, scale=scale)
         self.hidden = hidden
         self.first = nn.Linear(features, hidden)

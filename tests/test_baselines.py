@@ -12,11 +12,12 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics import accuracy_score
 from torch import nn
 
+from liquidtorch import datasets
 from liquidtorch.baselines import GRU, baselines, matching_units, truth
 from liquidtorch.baselines.linear import PENALTIES, Logistic, Ridge
 from liquidtorch.baselines.simple import OneRule, last_value, majority, mean, roundest
 from liquidtorch.baselines.steps import LAGS, POINTS, Steps, encode, past, present
-from liquidtorch.data import Sequences, from_arrays
+from liquidtorch.data import Sequences, from_arrays, from_table, split
 from liquidtorch.model import LiquidNetwork
 from liquidtorch.task import Task, infer, score
 from liquidtorch.train import Config
@@ -92,11 +93,26 @@ def test_one_rule_names_the_feature_and_a_round_number() -> None:
     seqs = from_arrays([np.column_stack([RNG.normal(size=6), light])], features=["CO2", "Light"])
     task = Task("classify_steps", ("y",), ((0, 1),))
     steps = steps_of(seqs.values, [0, 6])
-    rule = OneRule(task, seqs, steps, (light > 365)[:, None].astype(float))
+    rule = OneRule(task, [(seqs, steps)], (light > 365)[:, None].astype(float))
     assert rule.detail == "Light > 370"
     codes, chances = rule.predict(seqs, steps)
     assert codes.ravel().tolist() == [0, 0, 0, 1, 1, 1]
     assert chances.tolist() == [[1, 0]] * 3 + [[0, 1]] * 3
+
+
+def test_the_rule_of_occupancy_is_the_known_one_and_learned_from_all_that_is_given() -> None:
+    train_file, test_file = datasets.occupancy()
+    seqs = from_table(train_file, target="Occupancy", time="date", unit="min")
+    test = from_table(test_file, like=seqs.schema())
+    train, valid, _, _ = split(seqs, test=0)
+    assert valid is not None
+    task, _ = infer(seqs)
+    answers = baselines(train, valid, test, task, network_for(train, task), Config())
+    most, rule = next(answers), next(answers)
+    shares = np.bincount(seqs.target[:, 0].astype(int)) / seqs.rows  # type: ignore[index]
+    np.testing.assert_allclose(most.prediction.probabilities[0], shares, rtol=1e-12)  # type: ignore[index]
+    assert (rule.name, rule.detail) == ("one rule", "Light > 365")
+    assert round(score(task, truth(task, test), rule.prediction)["accuracy"], 4) == 0.99
 
 
 @pytest.mark.parametrize(
@@ -113,7 +129,7 @@ def test_one_rule_reads_a_category_by_its_name_and_a_series_by_its_mean() -> Non
     object.__setattr__(
         seqs, "features", (type(seqs.features[0])("room", "category", ("hall", "cellar")), seqs.features[1])
     )
-    rule = OneRule(task, seqs, steps_of(seqs.values, [0, 2, 4, 6, 8]), np.array([[0.0], [1], [0], [1]]))
+    rule = OneRule(task, [(seqs, steps_of(seqs.values, [0, 2, 4, 6, 8]))], np.array([[0.0], [1], [0], [1]]))
     assert rule.detail.endswith(("room = hall > 0.5", "room = cellar > 0.5"))
     assert rule.predict(seqs, steps_of(seqs.values, [0, 2, 4, 6, 8]))[0].ravel().tolist() == [0, 1, 0, 1]
 
@@ -122,7 +138,7 @@ def test_one_rule_of_constant_features_is_the_majority() -> None:
     seqs = from_arrays([[1.0, 1.0, 1.0]])
     task = Task("classify_steps", ("y",), ((0, 1),))
     steps = steps_of(seqs.values, [0, 3])
-    rule = OneRule(task, seqs, steps, np.array([[1.0], [1.0], [0.0]]))
+    rule = OneRule(task, [(seqs, steps)], np.array([[1.0], [1.0], [0.0]]))
     assert rule.detail == "no rule helps"
     assert rule.predict(seqs, steps)[0].ravel().tolist() == [1, 1, 1]
 

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,44 +38,52 @@ def _kernels(kernels: None) -> None:
     """Every test here needs the compiled kernels."""
 
 
-class Counting(Executor):
-    """A pool that counts what it is given."""
+@pytest.fixture
+def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """On how many threads each kernel has run, in order."""
+    counted: list[int] = []
 
-    def __init__(self) -> None:
-        self.inner, self.count = ThreadPoolExecutor(1), 0
+    def entry(name: str, dtype: torch.dtype) -> Any:
+        function = library_entry(name, dtype)
+        if not name.endswith(("forward", "backward")):
+            return function
 
-    def submit(self, *given: Any) -> Any:
-        self.count += 1
-        return self.inner.submit(*given)
+        def run(at: int, parts: int, threads: int, *rest: Any) -> None:
+            counted.append(threads)
+            function(at, parts, threads, *rest)
+
+        return run
+
+    library_entry = library.entry
+    monkeypatch.setattr(library, "entry", entry)
+    return counted
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_threads_change_no_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_change_no_bit(name: str, shares: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernels themselves: PyTorch's own products, after them, keep to one thread here."""
-    pool = Counting()
-    monkeypatch.setattr(library, "_pool", lambda threads: pool)
+    assert library.team(), "PyTorch's threads were not found"
     monkeypatch.setattr(library, "WORTH", 1000)
     problem = twins.problem(name, 17, 100, 9, ends="both")
     found = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        before = pool.count
+        shares.clear()
         found.append([problem.run("fast", dtype) for dtype in cpu.DTYPES])
-        assert pool.count - before == 2 * 2 * (threads - 1), "forward and backward, in two dtypes"
+        assert shares == [threads] * 4, "forward and backward, in two dtypes"
     for other in found[1:]:
         for alone, together in zip(found[0], other, strict=True):
             assert all(torch.equal(alone[key], together[key]) for key in alone)
 
 
-def test_two_threads_are_woken_for_large_work_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Counting()
-    monkeypatch.setattr(library, "_pool", lambda threads: pool)
+def test_two_threads_are_woken_for_large_work_only(shares: list[int]) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     small, large = twins.problem("ltc", 3, 2, 2), twins.problem("ltc", 33, 64, 64)
-    for problem, count in ((small, 0), (large, 2)):
+    for problem, threads in ((small, 1), (large, 2)):
+        shares.clear()
         problem.run("fast", torch.float32)
-        assert pool.count == count
+        assert shares == [threads] * 2
     two = large.run("fast", torch.float32)
     torch.set_num_threads(before)
     one = large.run("fast", torch.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 
 from liquidtorch import errors
@@ -58,6 +59,18 @@ def test_check_choice() -> None:
 def test_check_range(value: object, options: dict, message: str) -> None:
     with pytest.raises(OptionError, match=f"^{message}$"):
         check_range("n", value, **options)
+
+
+def test_whole_numbers_of_any_library_become_plain() -> None:
+    for value in (np.int64(3), np.uint8(3), np.int32(3), 3):
+        assert type(check_range("n", value, 1, 8, whole=True)) is int
+        assert type(check_range("n", value, 1, 8)) is int
+    assert check_range("n", 0.5, 0, 1) == 0.5
+    with pytest.raises(OptionError, match=r"must be a whole number at least 1; got np\.int64\(0\)\.$"):
+        check_range("n", np.int64(0), 1, whole=True)
+    for value, kind in ((np.True_, "bool"), (np.float64(3.0), "float64"), (np.array(3), "ndarray")):
+        with pytest.raises(OptionError, match=rf"must be a whole number; got .* \({kind}_?\)\.$"):
+            check_range("n", value, whole=True)  # type: ignore[call-overload]
 
 
 def test_check_range_accepts_its_ends() -> None:

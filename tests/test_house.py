@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -34,6 +35,7 @@ ONLY = {  # third-party name -> the rooms that may import it, at any depth, even
     "safetensors": {"model", "train"},
     "sklearn": {"estimators", "baselines"},
     "ncps": set(),
+    "triton": {"ops"},
     "pickle": set(),
 }
 NO_TORCH = {"errors", "files", "record", "wiring", "data", "datasets", "task", "report"}
@@ -133,6 +135,8 @@ def public_things() -> list[tuple[str, object]]:
     found = {}
     for module in pkgutil.walk_packages(liquidtorch.__path__, "liquidtorch."):
         if module.name.endswith("__main__") or any(part.startswith("_") for part in module.name.split(".")):
+            continue
+        if module.name.startswith("liquidtorch.ops.triton.") and importlib.util.find_spec("triton") is None:
             continue
         room = importlib.import_module(module.name)
         for name, thing in vars(room).items():

@@ -194,6 +194,17 @@ def test_saved_and_loaded_it_answers_the_same(body: str, options: dict[str, obje
     assert layers.build(net.config()).outputs == net.outputs
 
 
+def test_sizes_may_be_whole_numbers_of_numpy(tmp_path: Path) -> None:
+    seqs = gappy()
+    task, _ = infer(seqs, "forecast", np.int64(2))  # type: ignore[arg-type]
+    net = LiquidNetwork.for_data(seqs, task, units=np.int64(6), layers=np.int32(2), seed=np.int64(7))  # type: ignore[arg-type]
+    wired = make("random:0.5", *(np.int64(n) for n in (6, net.encoder.outputs, 2)), 0)
+    net.save(tmp_path / "net")
+    assert json.loads(json.dumps(task.to_json()))["horizon"] == 2
+    assert load(tmp_path / "net").config() == net.config()
+    assert json.loads(json.dumps(wired.to_json()))["outputs"] == 2
+
+
 def test_a_folder_of_the_first_version_still_loads() -> None:
     net = load(OLD)
     expected = safetensors.torch.load_file(OLD / "expected.safetensors")

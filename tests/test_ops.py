@@ -178,10 +178,11 @@ def test_cfc_sweep(draw: np.random.Generator) -> None:
 @pytest.mark.parametrize("H", SIZES)
 def test_linear_solves_its_equation(draw: np.random.Generator, H: int) -> None:
     """h' = -(1 + f)/tau * h + f*A/tau, input held, as SciPy integrates it."""
-    f, A, tau = draw.uniform(0, 2, H), draw.uniform(-1, 1, H), draw.uniform(0.5, 9, H)
+    maps, tau = draw.normal(size=(2, H)), draw.uniform(0.5, 9, H)
+    f, A = np.log1p(np.exp(maps[0])), np.tanh(maps[1])
     h, dt = draw.uniform(-1, 1, H), 1.7
     wanted = solve_ivp(lambda _, v: (-(1 + f) * v + f * A) / tau, (0, dt), h, rtol=1e-11, atol=1e-13).y[:, -1]
-    found = ops.linear_step(*t(np.concatenate([f, A])[None], h[None], [[dt]], tau)).numpy()[0]
+    found = ops.linear_step(*t(maps.reshape(1, -1), h[None], [[dt]], tau)).numpy()[0]
     assert close(found, wanted, "solved")
 
 
@@ -191,11 +192,12 @@ def test_mobius_is_a_matrix(draw: np.random.Generator, H: int) -> None:
     tau, h = draw.uniform(0.5, 9, H), draw.uniform(-1, 1, H)
     state, product = torch.from_numpy(h[None]), np.broadcast_to(np.eye(2), (H, 2, 2))
     for _ in range(4):
-        f, k, A, dt = draw.uniform(0, 2, H), draw.uniform(0, 2, H), draw.uniform(-1, 1, H), draw.uniform(0, 3)
+        maps, dt = draw.normal(size=(3, H)), draw.uniform(0, 3)
+        (f, k), A = np.log1p(np.exp(maps[:2])), np.tanh(maps[2])
         s = dt / tau
         M = np.array([[1 + s * k * A, s * (f + k) * A], [s * k, 1 + s * (1 + f + k)]]).transpose(2, 0, 1)
         product = M @ product
-        u, step = t(np.concatenate([f, k, A])[None], [[dt]])
+        u, step = t(maps.reshape(1, -1), [[dt]])
         state = ops.mobius_step(u, state, step, torch.from_numpy(tau))
     P = product
     wanted = (P[:, 0, 0] * h + P[:, 0, 1]) / (P[:, 1, 0] * h + P[:, 1, 1])
@@ -213,10 +215,8 @@ STEPS = {  # every step, as a function of its input's share, the state and dt
     "cfc no_gate": (4, lambda u, h, dt, W, tau: ops.cfc_step(u, h, dt, W[:4], tau, mode="no_gate")),
     "cfc pure": (1, lambda u, h, dt, W, tau: ops.cfc_step(u, h, dt, W[:1], tau, [tau, tau - 2], mode="pure")),
     "cfc carry": (5, lambda u, h, dt, W, tau: ops.cfc_step(u, h, dt, W, tau, carry=True)),
-    "linear": (2, lambda u, h, dt, W, tau: ops.linear_step(
-        torch.cat([u.chunk(2, -1)[0].abs(), u.chunk(2, -1)[1].tanh()], -1), h, dt, tau)),
-    "mobius": (3, lambda u, h, dt, W, tau: ops.mobius_step(
-        torch.cat([*(p.abs() for p in u.chunk(3, -1)[:2]), u.chunk(3, -1)[2].tanh()], -1), h, dt, tau)),
+    "linear": (2, lambda u, h, dt, W, tau: ops.linear_step(u, h, dt, tau)),
+    "mobius": (3, lambda u, h, dt, W, tau: ops.mobius_step(u, h, dt, tau)),
 }  # fmt: skip
 FLOWS = [name for name in STEPS if not name.startswith("cfc") or name == "cfc carry"]
 

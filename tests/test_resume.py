@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -160,6 +161,14 @@ def test_one_seed_fixes_everything_and_leaves_the_global_random_state() -> None:
     assert not same(first, other)
 
 
+def test_whole_numbers_may_be_numpys(tmp_path: Path) -> None:
+    plain, _ = trained(config=Config(epochs=2, batch=2, window=16, seed=2**31 - 1))
+    config = Config(epochs=np.int64(2), batch=np.int8(2), window=np.int32(16), seed=np.int64(2**31 - 1))  # type: ignore[arg-type]
+    written, _ = trained(tmp_path, config)
+    assert same(written, plain)
+    assert json.loads(json.dumps(config.to_json())) == config.to_json()
+
+
 def test_the_best_weights_are_kept_and_training_stops_when_nothing_gets_better(tmp_path: Path) -> None:
     record = Record(tmp_path / "record.jsonl")
     net, history = trained(config=Config(epochs=200, lr=0.3, warmup=0.0, patience=4), record=record)
@@ -263,6 +272,57 @@ def test_learning_rate_rises_and_falls() -> None:
     rates = [line["lr"] for line in history.epochs]
     assert rates[0] == max(rates)
     assert rates[-1] == pytest.approx(0.0, abs=1e-12)
+
+
+class Clock:
+    """Time that passes only while a network learns: a second a batch."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.rates: list[float] = []
+        monkeypatch.setattr("liquidtorch.train.loop.time", SimpleNamespace(monotonic=lambda: self.now))
+        step = torch.optim.AdamW.step
+
+        def timed(optimiser: torch.optim.AdamW) -> None:
+            self.now += 1.0
+            self.rates.append(optimiser.param_groups[0]["lr"])
+            step(optimiser)
+
+        monkeypatch.setattr("torch.optim.AdamW.step", timed)
+
+
+def test_the_learning_rate_ends_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    config = Config(epochs=10_000, patience=10_000, time_limit=40)
+    _, history = trained(config=config)
+    assert history.stopped == "time_limit"
+    assert clock.rates[1:] == pytest.approx([config.rate(second / 40) for second in range(1, 41)])
+    assert 0 < clock.rates[0] < 1e-4  # before a second has passed, the epochs are further
+    assert clock.rates[-1] == pytest.approx(0.0, abs=1e-12)
+    assert max(clock.rates) == pytest.approx(config.lr)
+
+
+def test_time_that_was_spent_before_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    config = Config(epochs=10_000, patience=10_000, time_limit=40)
+    _, history = trained(tmp_path, config)
+    spent = json.loads(_facts(place(tmp_path)))["history"]["seconds"]
+    assert 0 < spent <= history.seconds
+    clock.rates.clear()
+    trained(tmp_path, config, resume=True)
+    assert clock.rates == pytest.approx([config.rate((spent + second) / (spent + 40)) for second in range(41)])
+
+
+def _facts(file: Path) -> str:
+    with safetensors.safe_open(file, framework="pt") as opened:
+        return opened.metadata()["liquidtorch"]
+
+
+def test_time_that_does_not_run_out_changes_nothing() -> None:
+    whole, wanted = trained()
+    timed, history = trained(config=Config(**{**CONFIG.to_json(), "time_limit": 1e6}))
+    assert same(timed, whole)
+    assert curves(history) == curves(wanted)
 
 
 def test_bf16_trains() -> None:

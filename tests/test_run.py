@@ -67,6 +67,8 @@ def test_defaults_then_file_then_command_line(tmp_path: Path) -> None:
 def test_the_resolved_options_make_the_same_options_again() -> None:
     found = run.resolve({"table": "a.csv", "target": "u,v", "quantiles": "0.5", "lr": "0.1", "window": "9"})
     assert run.resolve(json.loads(json.dumps(found.to_json()))) == found
+    numpys = run.Options(table="a.csv", units=np.int64(8), seed=np.uint32(3))  # type: ignore[arg-type]
+    assert run.resolve(json.loads(json.dumps(numpys.to_json()))) == numpys
     assert set(field_kinds()) == {f.name for f in dataclasses.fields(run.Options)}
 
 

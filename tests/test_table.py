@@ -267,7 +267,7 @@ BAD_FILES = [
     ("b.xls", "a,b\n", r"must end in one of \.csv .*; got \.xls"),
     ("b", "a,b\n", "must end in one of .*; got no suffix"),
     ("r.csv", "a,b\n1,2\n1,2,3\n", r"\(row 2 has 3 fields, the header 2\)"),
-    ("d.csv", "a,b,a\n1,2,3\n", "must have a name of its own for every column; 'a' is there twice"),
+    ("d.csv", "a,b,a\n1,2,3\n", "must have a name of its own for every column; 'a' is there twice. Rename"),
 ]
 
 
@@ -306,9 +306,10 @@ BAD_TABLES = [
     ({"x": ["1", "2", "x"], "y": ["1", "2", "x"]}, {"target": "y"}, r"must be numbers; got 'x' in row 3"),
     ({"x": [None, None], "y": [1.5, 2]}, {"target": "y"}, "`x` must hold a value somewhere; every row is missing"),
     ({"x": [1, 2], "y": [None, None]}, {"target": "y"}, "`y` must hold a value somewhere; every row is missing"),
-    ({"x": [f"n{i}" for i in range(60)], "y": [1.5] * 60}, {"target": "y"}, "text with 60 different values"),
+    ({"x": [f"n{i}" for i in range(60)], "y": [1.5] * 60}, {"target": "y"}, "60 different values.*Leave it out"),
+    ({"x": [f"{i},5" for i in range(60)], "y": [1.5] * 60}, {"target": "y"}, r"such as '0,5'\. Write .* a point"),
     ({"x": [[1], [2]], "y": [1.5, 2]}, {"target": "y"}, r"`x` must be numbers or text; got List\(Int64\)"),
-    ({"y": [1.5, 2]}, {"target": "y"}, "`features` must have at least one column"),
+    ({"y": [1.5, 2]}, {"target": "y"}, "`features` must have at least one column.* --task forecast"),
     ({"t": [0, 2, 1], "x": [1] * 3, "y": [1.5] * 3}, {"target": "y", "time": "t"}, r"got 1 after 2 \(row 3\). Sort"),
     ({"t": [0, 2, 2], "x": [1] * 3, "y": [1.5] * 3}, {"target": "y", "time": "t"}, r"got 2 twice \(row 3\)"),
     ({"t": [0, None], "x": [1, 2], "y": [1.5, 2]}, {"target": "y", "time": "t"}, "`t` must have a time .* row 2 has"),

@@ -75,9 +75,10 @@ def baselines(
     Notes
     -----
     Linear on lags sees the 4 steps before the present one as well; about a whole series, linear sees the mean and the
-    last step, and linear on lags 16 steps spread evenly over it. Penalties are chosen on `valid`. Forecasts are of
-    the change since the last seen value, as the network's are; all are told how far ahead the
-    asked rows lie, and the linear ones have, as the network's readout, a slope over that gap for every coefficient.
+    last step, and linear on lags 16 steps spread evenly over it. Penalties are chosen on `valid`; the majority, the
+    mean and the rule have nothing to choose and learn from `valid` as well. Forecasts are of the change since the last
+    seen value, as the network's are; all are told how far ahead the asked rows lie, and the linear ones have, as the
+    network's readout, a slope over that gap for every coefficient.
     """
     begun = time.monotonic()
     timed = irregular(train)
@@ -107,8 +108,9 @@ def _of_classes(
 ) -> Iterator[Found]:
     train, valid, test = steps
     rows = parts[2].rows if task.level == "step" else len(parts[2])
-    yield "majority", Prediction(*majority(task, truths[0], rows)), sum(len(c) - 1 for c in task.classes), ""
-    rule = OneRule(task, parts[0], train, truths[0])
+    both = np.concatenate(truths)
+    yield "majority", Prediction(*majority(task, both, rows)), sum(len(c) - 1 for c in task.classes), ""
+    rule = OneRule(task, ((parts[0], train), (parts[1], valid)), both)
     yield "one rule", Prediction(*rule.predict(parts[2], test)), 3 * len(task.targets), rule.detail
     for name, look, detail in _looks(task):
         x, valid_x, test_x = (look(part, task.level) for part in (train, valid, test))
@@ -130,7 +132,7 @@ def _of_numbers(
         *known, base = (last_value(task, part.filled[:, columns]) for part in steps)
         yield "last value", Prediction(base), 0, ""
     else:
-        yield "mean", Prediction(mean(truths[0], asked)), len(task.targets), ""
+        yield "mean", Prediction(mean(np.concatenate(truths), asked)), len(task.targets), ""
     changes = [(t - k).reshape(len(t), -1) for t, k in zip(truths, known, strict=True)]
     for name, look, detail in _looks(task):
         seen = [look(part, task.level) for part in steps]

@@ -33,8 +33,8 @@ class GRU(Layer):
 
     def __init__(self, features: int, units: int, *, median_dt: float = 1.0) -> None:
         super().__init__()
-        check_range("features", features, 1, whole=True)
-        check_range("units", units, 1, whole=True)
+        features = check_range("features", features, 1, whole=True)
+        units = check_range("units", units, 1, whole=True)
         check_range("median_dt", median_dt, 0, open_low=True)
         self.features, self.outputs, self.median_dt = features, units, median_dt
         self.gru = nn.GRU(features + 1, units)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.tree import DecisionTreeClassifier
 
@@ -13,7 +15,7 @@ Classes = tuple[np.ndarray, np.ndarray]  # codes (rows, O) and probabilities (ro
 
 
 def majority(task: Task, truth: np.ndarray, rows: int) -> Classes:
-    """Always answer the commonest class of the training part, with the shares as probabilities."""
+    """Always answer the commonest class, with the shares as probabilities."""
     shares = [
         np.bincount(truth[:, j].astype(np.int64), minlength=len(c)) / len(truth) for j, c in enumerate(task.classes)
     ]
@@ -22,7 +24,7 @@ def majority(task: Task, truth: np.ndarray, rows: int) -> Classes:
 
 
 def mean(truth: np.ndarray, rows: int) -> np.ndarray:
-    """Always answer the mean of the training part."""
+    """Always answer the mean."""
     return np.tile(np.nanmean(truth, axis=0), (rows, 1))
 
 
@@ -32,14 +34,15 @@ def last_value(task: Task, seen: np.ndarray) -> np.ndarray:
 
 
 class OneRule:
-    """Compare one feature with one threshold: the best such rule on the training part.
+    """Compare one feature with one threshold: the best such rule on all rows of `parts`.
 
     For a whole series the features are the mean, the last, the smallest and the largest value of each column.
     """
 
-    def __init__(self, task: Task, seqs: Sequences, steps: Steps, truth: np.ndarray) -> None:
+    def __init__(self, task: Task, parts: Sequence[tuple[Sequences, Steps]], truth: np.ndarray) -> None:
         self.task = task
-        x, names, flags = self._columns(seqs, steps)
+        found = [self._columns(seqs, steps) for seqs, steps in parts]
+        x, (_, names, flags) = np.vstack([columns for columns, _, _ in found]), found[0]
         self.rules: list[tuple[int, float, np.ndarray]] = []  # column, threshold, the classes' shares below and above
         said = []
         for j, target in enumerate(task.targets):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, softplus
+from torch.nn.functional import linear
 
 from .. import ops
 from ..wiring import Wiring
@@ -66,9 +66,8 @@ class Linear(Cell):
         self.log_tau = nn.Parameter(log_taus(tau, units))
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Return f beside A, (..., 2H)."""
-        f, A = linear(x, *self._map()).chunk(2, dim=-1)
-        return torch.cat([softplus(f), torch.tanh(A)], dim=-1)
+        """Return the maps of f and A side by side, (..., 2H)."""
+        return linear(x, *self._map())
 
     def _map(self) -> tuple[Tensor, Tensor]:
         return torch.cat([self.W_f, self.W_A]), torch.cat([self.b_f, self.b_A])
@@ -150,9 +149,8 @@ class Mobius(Cell):
         self.log_tau = nn.Parameter(log_taus(tau, units))
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Return f, k and A side by side, (..., 3H)."""
-        f, k, A = linear(x, *self._map()).chunk(3, dim=-1)
-        return torch.cat([softplus(f), softplus(k), torch.tanh(A)], dim=-1)
+        """Return the maps of f, k and A side by side, (..., 3H)."""
+        return linear(x, *self._map())
 
     def _map(self) -> tuple[Tensor, Tensor]:
         return torch.cat([self.W_f, self.W_k, self.W_A]), torch.cat([self.b_f, self.b_k, self.b_A])

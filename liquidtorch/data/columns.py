@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import polars as pl
 
@@ -109,7 +111,11 @@ def _refuse_text_among_numbers(column: pl.Series, numbers_wanted: bool) -> None:
 def _refuse_free_text(column: pl.Series) -> None:
     found = column.n_unique()
     if found > MOST_CATEGORIES or (found > FEW_CATEGORIES and found * 5 > len(column)):
+        first = column.drop_nulls()[0]
+        way = "Leave it out of the features, or name it as the series or the time."
+        if re.fullmatch(r"[+-]?\d+,\d+", str(first).strip()):
+            way = "Write its numbers with a point instead of a comma."
         raise DataError(
             f"`{column.name}` must be numbers or a category of few values; got text with {found} different values "
-            f"such as {column.drop_nulls()[0]!r}. Leave it out of the features, or name it as the series or the time."
+            f"such as {first!r}. {way}"
         )

@@ -120,7 +120,10 @@ def _delimited(path: Path, suffix: str) -> pl.DataFrame:
     names = [(n or "").strip() for n in header]
     twice = [n for n, k in Counter(names).items() if k > 1]
     if twice:
-        raise DataError(f"`{path}` must have a name of its own for every column; {twice[0]!r} is there twice.")
+        raise DataError(
+            f"`{path}` must have a name of its own for every column; {twice[0]!r} is there twice. "
+            "Rename one, or write the names of the columns above a first line that holds data."
+        )
     frame = pl.read_csv(path, separator=separator, infer_schema=False, null_values=list(MISSING))
     frame.columns = names
     return frame.with_columns(typed(frame[n]) for n in frame.columns)

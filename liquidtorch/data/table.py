@@ -196,7 +196,8 @@ def _choose(
         raise OptionError(f"`{both[0]}` must be a feature or a target, not both; got both. Leave it out of `features`.")
     if not inputs:
         raise DataError(
-            "`features` must have at least one column; the table has none beside the series, time and target."
+            "`features` must have at least one column; the table has none beside the series, time and target. "
+            "To foretell the target from its own past, forecast it (forecast=True / --task forecast)."
         )
     return inputs, wanted
 

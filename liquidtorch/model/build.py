@@ -38,9 +38,9 @@ def network(
     """Make a `kind` (LiquidNetwork) for the data; `LiquidNetwork.for_data` says what each option means."""
     check_choice("body", body, BODIES)
     check_choice("readout", readout, readouts.KINDS)
-    check_range("units", units, 1, whole=True)
-    check_range("layers", layers, 1, whole=True)
-    check_range("seed", seed, 0, 2**31 - 1, whole=True)
+    units = check_range("units", units, 1, whole=True)
+    layers = check_range("layers", layers, 1, whole=True)
+    seed = check_range("seed", seed, 0, 2**31 - 1, whole=True)
     if isinstance(tau, str):
         check_choice("tau", tau, ("auto",))
         tau = None if body == "ltc" else tau_range(train)

@@ -89,7 +89,7 @@ class LiquidNetwork(layers.Layer):
     ) -> None:
         super().__init__()
         check_choice("pool", pool, ("last", "mean"))
-        check_range("ahead", ahead, 0, whole=True)
+        ahead = check_range("ahead", ahead, 0, whole=True)
         wide = body.outputs + encoder.outputs * skip
         for name, got, wanted in (
             ("body.features", body.features, encoder.outputs),

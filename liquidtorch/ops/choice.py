@@ -14,6 +14,10 @@ from . import cpu
 
 SEQUENCES = ("leaky", "liquid", "ltc", "cfc", "linear", "mobius", "ltc_synapses")
 TWINS: dict[str, ModuleType] = {"cpu": cpu}  # device type -> the module here that holds its kernels
+if torch.cuda.is_available():  # elsewhere nothing imports Triton for us
+    from . import triton
+
+    TWINS["cuda"] = triton
 _chosen = "auto"  # a plain global: a ContextVar breaks full-graph compilation (torch 2.13)
 
 

@@ -162,11 +162,9 @@ class Gated(Family):
         else:
             given |= _chain(p, True) | {"grad_map": grads} | dict(zip(("value", "slope"), activations))  # noqa: B905
             run("dense_backward", hs.dtype, Dense(**given), p.tiles, 2 * p.work)
-            sources = [_before(p, hs), *activations[0]] if activations else [_before(p, hs)]
-            maps = [
-                torch.mm(g.flatten(0, 1).t(), x.flatten(0, 1)).view_as(W)
-                for g, x, W in zip(grads, sources, p.maps, strict=True)
-            ]
+            maps = [_with_states_before(p, hs, grads[0]).view_as(p.maps[0])]
+            for g, x, W in zip(grads[1:], activations[0] if activations else (), p.maps[1:], strict=True):
+                maps.append(torch.mm(g.flatten(0, 1).t(), x.flatten(0, 1)).view_as(W))
         own = list(grad_own.sum(0)[: len(p.own)])
         nothing = [None] * (2 + SYNAPSES)
         return [grads[0], grad_h0, grad_dt, *nothing, *maps, *(g.sum((0, 1)) for g in grads[1:]), *own]
@@ -181,7 +179,16 @@ def _wired_backward(p: Parts, given: dict[str, Any], grad_u: Tensor) -> Tensor:
     return W.index_copy_(1, p.synapses[2], grad_weight.sum(0).t()).view_as(p.maps[0])
 
 
-def _before(p: Parts, hs: Tensor) -> Tensor:
-    """The state that every step started from, (B, T, H)."""
-    before = torch.cat([p.h.unsqueeze(1), hs[:, :-1]], dim=1)[:, : hs.shape[1]]
-    return before if p.reset is None else before.masked_fill_(p.reset.unsqueeze(-1), 0)
+def _with_states_before(p: Parts, hs: Tensor, grad: Tensor) -> Tensor:
+    """Return the sum over b, t of grad[b,t] (outer) the state that step t of row b started from.
+
+    That state is the row above in the flat hs, but for the first step of a sequence, which is put right after.
+    """
+    if hs.numel() == 0:
+        return hs.new_zeros(grad.shape[-1], hs.shape[-1])
+    if p.reset is not None:
+        before = torch.cat([p.h.unsqueeze(1), hs[:, :-1]], dim=1).masked_fill_(p.reset.unsqueeze(-1), 0)
+        return torch.mm(grad.flatten(0, 1).t(), before.flatten(0, 1))
+    wrong = torch.cat([torch.zeros_like(hs[:1, -1]), hs[:-1, -1]])
+    sums = torch.mm(grad[:, 0].t(), p.h - wrong)
+    return sums.addmm_(grad.flatten(0, 1)[1:].t(), hs.flatten(0, 1)[:-1])

@@ -6,8 +6,6 @@ import ctypes
 import functools
 import hashlib
 import importlib.metadata
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ LEVELS = {  # what torch says of the processor -> the libraries it can run, the 
     "AVX512": ("avx512", "avx2", "baseline"),
     "AVX2": ("avx2", "baseline"),
 }
-WORTH = 300_000  # operations: some 0.1 ms, for which it pays to wake a second thread
+WORTH = 60_000  # operations: some 20 us, for which it pays to wake a second thread
 
 
 def _candidates(name: str) -> list[Path]:
@@ -73,7 +71,7 @@ def entry(name: str, dtype: torch.dtype) -> Any:
     elif name.endswith("step"):
         function.argtypes = [pointer, ctypes.c_double]
     elif name.endswith(("forward", "backward")):
-        function.argtypes = [pointer, whole, whole, pointer]
+        function.argtypes = [pointer, whole, whole, pointer, pointer, whole]
     return function
 
 
@@ -127,26 +125,26 @@ def sequence(
 
 
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="liquid")
+def team() -> int | None:
+    """Return the address of the function that runs on the threads of PyTorch's OpenMP; None where it has none such."""
+    maps = Path("/proc/self/maps")
+    if not maps.is_file():
+        return None
+    paths = {Path(line.split()[-1]) for line in maps.read_text().splitlines() if "omp" in line}
+    runtimes = sorted(p for p in paths if p.name.startswith(("libgomp", "libiomp5", "libomp")))
+    home = Path(torch.__file__).parent
+    for path in sorted(runtimes, key=lambda p: home not in p.parents):  # its own first, if it brought one
+        found = getattr(ctypes.CDLL(str(path)), "GOMP_parallel", None)
+        if found is not None:
+            return ctypes.cast(found, ctypes.c_void_p).value
+    return None
 
 
 def run(name: str, dtype: torch.dtype, arguments: Arguments, parts: int, operations: float) -> None:
     """Run `name` over its parts, on as many threads as the work is worth; the result is the same for any number."""
-    function, at = entry(name, dtype), ctypes.byref(arguments)
-    size = entry(name.rpartition("_")[0] + "_scratch", dtype)(at)
-    threads = max(1, min(torch.get_num_threads(), parts, int(operations / WORTH)))
-
-    def some(first: int, last: int) -> None:
-        scratch = torch.empty(size + 16, dtype=dtype)
-        start = scratch.data_ptr() + -scratch.data_ptr() % 64
-        function(at, first, last, start)
-
-    cuts = [parts * i // threads for i in range(threads + 1)]
-    waiting: list[Callable[[], Any]] = []
-    if threads > 1:
-        pool = _pool(threads - 1)
-        waiting = [pool.submit(some, *cuts[i : i + 2]).result for i in range(1, threads)]
-    some(cuts[0], cuts[1])
-    for result in waiting:
-        result()
+    at = ctypes.addressof(arguments)
+    size = (-(-entry(name.rpartition("_")[0] + "_scratch", dtype)(at) // 16) + 1) * 16
+    threads = max(1, min(torch.get_num_threads(), parts, int(operations / WORTH))) if team() else 1
+    scratch = torch.empty(size * threads + 16, dtype=dtype)
+    start = scratch.data_ptr() + -scratch.data_ptr() % 64
+    entry(name, dtype)(at, parts, threads, team(), start, size * dtype.itemsize)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch._functorch import config as functorch
 from torch._higher_order_ops import scan
 
 Step = Callable[[Tensor, tuple[Tensor, ...], Tensor], tuple[Tensor, ...]]
@@ -40,7 +41,7 @@ def over(
         return h
 
     if torch.compiler.is_compiling():
-        _let_scan_count()
+        _let_scan_compile()
 
         def traced(old: tuple[Tensor, ...], now: dict[str, Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
             h = advance(old, now)
@@ -56,9 +57,20 @@ def over(
 
 
 @torch._dynamo.assume_constant_result
-def _let_scan_count() -> None:
-    """While tracing, let Inductor read its loop counter: outside `fullgraph=True` it may not, and scan fails."""
+def _let_scan_compile() -> None:
+    """While tracing, set what Inductor needs to compile scan, and to compile it rightly."""
     context = torch._guards.TracingContext.try_get()  # pyright: ignore
     shapes = None if context is None or context.fake_mode is None else context.fake_mode.shape_env
-    if shapes is not None:
+    if shapes is not None:  # outside `fullgraph=True` it may not read its loop counter, and scan fails
         shapes.settings = dataclasses.replace(shapes.settings, allow_scalar_outputs=True)
+    if functorch.donated_buffer and not torch.compiler.is_exporting():  # see pytorch/pytorch#193960: up to torch 2.13
+        # Inductor may take a running sum of gradients inside the loop for memory that is free, and overwrites it
+        functorch.donated_buffer = False
+        torch._dynamo.callback_handler.register_end_callback(_let_donate)  # pyright: ignore
+
+
+def _let_donate(_: object) -> None:
+    """At the end of the compilation, set back what `_let_scan_compile` changed for it."""
+    functorch.donated_buffer = True
+    handler = torch._dynamo.callback_handler  # pyright: ignore
+    handler.end_callbacks = [known for known in handler.end_callbacks if known is not _let_donate]

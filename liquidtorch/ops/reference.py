@@ -103,13 +103,13 @@ def cfc_step(
 
 def linear_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     """h' = a*h + (1-a)*f*A/(1+f), a = exp(-dt*(1+f)/tau): exact for an input held over dt (Hasani 2021, eq. 1)."""
-    f, A = u.chunk(2, dim=-1)
+    f, A = (squash(z) for squash, z in zip((fn.softplus, torch.tanh), u.chunk(2, dim=-1), strict=True))
     rate_dt = dt * (1 + f) / tau
     return torch.exp(-rate_dt) * h - torch.expm1(-rate_dt) * (f / (1 + f)) * A
 
 
 def mobius_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     """h' = (h + s*c*A) / (1 + s*(1+c)), c = f + k*(1+h), s = dt/tau: LTC's fused step, one self-synapse a unit."""
-    f, k, A = u.chunk(3, dim=-1)
+    f, k, A = (squash(z) for squash, z in zip((fn.softplus, fn.softplus, torch.tanh), u.chunk(3, dim=-1), strict=True))
     c, s = f + k * (1 + h), dt / tau
     return (h + s * c * A) / (1 + s * (1 + c))

@@ -282,7 +282,7 @@ def linear(
     Parameters
     ----------
     u : tensor (B, T, 2H)
-        The gate f (at least 0) beside the target A.
+        `W_f x + b_f` beside `W_A x + b_A`.
     h, dt, lengths, reset
         As in `leaky`.
     tau : tensor (H,), above 0
@@ -301,8 +301,8 @@ def linear(
     --------
     >>> import torch
     >>> from liquidtorch import ops
-    >>> ops.linear(torch.ones(1, 1, 2), torch.zeros(1, 1), torch.full((1, 1), 100.0), torch.ones(1))
-    tensor([[[0.5000]]])
+    >>> ops.linear(torch.tensor([[[0.0, 1.0]]]), torch.zeros(1, 1), torch.full((1, 1), 100.0), torch.ones(1))
+    tensor([[[0.3118]]])
     """
     H = tau.shape[0]
     fit_sequence(u, h, dt, 2 * H, H, lengths, reset)
@@ -320,7 +320,7 @@ def mobius(
     Parameters
     ----------
     u : tensor (B, T, 3H)
-        f and k (at least 0) and A (within [-1, 1]) side by side.
+        The maps of f, k and A side by side.
     h, dt, lengths, reset
         As in `leaky`.
     tau : tensor (H,), above 0
@@ -339,8 +339,8 @@ def mobius(
     --------
     >>> import torch
     >>> from liquidtorch import ops
-    >>> ops.mobius(torch.ones(1, 1, 3), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1))
-    tensor([[[0.5000]]])
+    >>> ops.mobius(torch.tensor([[[0.0, 0.0, 1.0]]]), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1))
+    tensor([[[0.3118]]])
     """
     H = tau.shape[0]
     fit_sequence(u, h, dt, 3 * H, H, lengths, reset)

@@ -181,7 +181,7 @@ def linear_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     Parameters
     ----------
     u : tensor (B, 2H)
-        The gate f (at least 0) beside the target A.
+        `W_f x + b_f` beside `W_A x + b_A`; f is the softplus of the one, A the tanh of the other.
     h : tensor (B, H)
         The state.
     dt : tensor (B, 1), at least 0
@@ -196,8 +196,8 @@ def linear_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> linear_step(torch.ones(1, 2), torch.zeros(1, 1), torch.full((1, 1), 100.0), torch.ones(1))
-    tensor([[0.5000]])
+    >>> linear_step(torch.tensor([[0.0, 1.0]]), torch.zeros(1, 1), torch.full((1, 1), 100.0), torch.ones(1))
+    tensor([[0.3118]])
     """
     _fit(u, h, dt, 2 * len(tau), len(tau))
     return reference.linear_step(u, h, dt, tau)
@@ -209,7 +209,7 @@ def mobius_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     Parameters
     ----------
     u : tensor (B, 3H)
-        f and k (at least 0) and A (within [-1, 1]) side by side.
+        The maps of f, k and A side by side; f and k are the softplus, A the tanh of theirs.
     h : tensor (B, H)
         The state, within [-1, 1].
     dt : tensor (B, 1), at least 0
@@ -224,8 +224,8 @@ def mobius_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> mobius_step(torch.ones(1, 3), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1))
-    tensor([[0.5000]])
+    >>> mobius_step(torch.tensor([[0.0, 0.0, 1.0]]), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(1))
+    tensor([[0.3118]])
     """
     _fit(u, h, dt, 3 * len(tau), len(tau))
     return reference.mobius_step(u, h, dt, tau)

@@ -120,8 +120,8 @@ class Options:
         check_choice("split", self.split, ("auto", "series", "time"))
         for name in ("units", "layers", "epochs", "patience", "horizon", "batch", "window", "tbptt"):
             if getattr(self, name) is not None:
-                check_range(name, getattr(self, name), 1, whole=True)
-        check_range("seed", self.seed, 0, 2**31 - 1, whole=True)
+                object.__setattr__(self, name, check_range(name, getattr(self, name), 1, whole=True))
+        object.__setattr__(self, "seed", check_range("seed", self.seed, 0, 2**31 - 1, whole=True))
         for name in ("valid_part", "test_part"):
             check_range(name, getattr(self, name), 0, 0.5, open_low=True)
         for name in ("lr", "time_limit"):

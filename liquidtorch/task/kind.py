@@ -47,7 +47,7 @@ class Task:
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
-        check_range("horizon", self.horizon, 1, whole=True)
+        object.__setattr__(self, "horizon", check_range("horizon", self.horizon, 1, whole=True))
         if not self.targets:
             raise OptionError("`targets` must name at least one target; got none.")
         if self.classifies and len(self.classes) != len(self.targets):

@@ -35,11 +35,12 @@ class Config:
         gradient. None: the gradient goes back to the start of the series or window. For a task about whole series
         that pools by mean, each part answers with the mean over that part.
     lr : float, above 0
-        The highest learning rate; it rises linearly, then falls to 0 along a cosine.
+        The highest learning rate; it rises linearly, then falls to 0 along a cosine, which ends with the epochs or
+        with the time limit, whichever runs out first.
     weight_decay : float, at least 0
         Of AdamW, on the weight matrices only.
     warmup : float, 0 to 0.9
-        The fraction of all epochs in which the learning rate rises.
+        The fraction of the training in which the learning rate rises.
     clip : float, above 0
         The largest norm of the gradient.
     patience : int, at least 1
@@ -47,7 +48,8 @@ class Config:
     seed : int, at least 0
         Fixes the order of batches, the windows, and any noise.
     time_limit : float, above 0, or None
-        Seconds this call may take; the batch under way is finished, and the validation.
+        Seconds this call may take; the batch under way is finished, and the validation. Training that is resumed gets
+        as many again, and its learning rate goes on from what was spent before.
     device : str
         "auto" (CUDA where it is), or a name PyTorch knows.
     bf16 : bool or "auto"
@@ -79,12 +81,10 @@ class Config:
     bf16: bool | str = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience"):
-            check_range(name, getattr(self, name), 1, whole=True)
-        check_range("seed", self.seed, 0, 2**31 - 1, whole=True)
-        for name, low in (("batch", 1), ("window", 2), ("tbptt", 1)):
+        object.__setattr__(self, "seed", check_range("seed", self.seed, 0, 2**31 - 1, whole=True))
+        for name, low in (("epochs", 1), ("patience", 1), ("batch", 1), ("window", 2), ("tbptt", 1)):
             if getattr(self, name) is not None:
-                check_range(name, getattr(self, name), low, whole=True)
+                object.__setattr__(self, name, check_range(name, getattr(self, name), low, whole=True))
         check_range("lr", self.lr, 0, open_low=True)
         check_range("clip", self.clip, 0, open_low=True)
         check_range("weight_decay", self.weight_decay, 0)
@@ -94,7 +94,7 @@ class Config:
         check_choice("bf16", self.bf16, (True, False, "auto"))
 
     def rate(self, done: float) -> float:
-        """Return the learning rate after the fraction `done` of all epochs."""
+        """Return the learning rate after the fraction `done` of the training."""
         if done < self.warmup:
             return self.lr * done / self.warmup
         return self.lr * 0.5 * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup)))

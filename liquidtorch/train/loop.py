@@ -45,7 +45,8 @@ def fit(
     """Train a network in place; it ends with its best weights.
 
     AdamW on mini-batches, the gradient clipped by its norm, the learning rate risen linearly and let down along a
-    cosine. After each epoch the whole validation data is asked; the weights that did best are the ones kept.
+    cosine that ends with the epochs or with the time, whichever runs out first. After each epoch the whole validation
+    data is asked; the weights that did best are the ones kept.
 
     Parameters
     ----------
@@ -83,7 +84,8 @@ def fit(
 
     Notes
     -----
-    One seed fixes everything on one machine with one number of threads; the global random state is left as it was.
+    One seed fixes everything on one machine with one number of threads, as long as no time limit runs out before the
+    epochs do: the learning rate then follows the clock. The global random state is left as it was.
     A loss or gradient that is not finite ends the training with a warning that says where; the best weights stay.
     """
     config = config or Config()
@@ -211,7 +213,7 @@ class Training:
             h = None
             for part in batch.chunks(config.tbptt):
                 done += 1
-                rate = config.rate((epoch - 1 + done / sum(parts)) / config.epochs)
+                rate = config.rate(self._part_done(epoch - 1 + done / sum(parts)))
                 h, total, count, norm = self._learn(part, h, rate, share, epoch, number + 1)
                 sums += total, count
                 norms += [] if norm is None else [norm]
@@ -306,6 +308,14 @@ class Training:
     def _late(self) -> bool:
         limit = self.config.time_limit
         return limit is not None and time.monotonic() - self.begun > limit
+
+    def _part_done(self, epochs: float) -> float:
+        """Return the part of the training that is over: of its epochs, or of its time if that runs out before."""
+        part, limit = epochs / self.config.epochs, self.config.time_limit
+        if limit is None:
+            return part
+        used = time.monotonic() - self.begun  # by this call; those before it have brought the rate down as well
+        return min(max(part, (self.spent + used) / (self.spent + limit)), 1.0)
 
     def _stop(self, reason: str, message: str) -> None:
         self.history.stopped, self.history.message = reason, message

@@ -176,8 +176,7 @@ def sizes(units: int, features: int, outputs: int | None, seed: int) -> int:
     check_range("seed", seed, 0, HIGHEST_SEED, whole=True)
     if outputs is None:
         return units
-    check_range("outputs", outputs, 1, units, whole=True)
-    return outputs
+    return check_range("outputs", outputs, 1, units, whole=True)
 
 
 def _polarity(rng: np.random.Generator, count: int) -> NDArray[np.int8]:

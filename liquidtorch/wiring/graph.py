@@ -68,5 +68,4 @@ def _either(name: str, given: int | None, counted: int, kind: str) -> int:
         return counted
     if given is None:
         raise OptionError(f"`{name}` must be given for a graph without {kind} nodes; got None. Pass {name}=...")
-    check_range(name, given, 1, whole=True)
-    return given
+    return check_range(name, given, 1, whole=True)

@@ -79,7 +79,7 @@ class Wiring:
         check_shape("sensory", felt.shape, ("units", "features"), units=units)
         if not units or not felt.shape[1]:
             raise ShapeError(f"`sensory` must have at least one unit and one feature; got {felt.shape}.")
-        check_range("outputs", outputs, 1, units, whole=True)
+        outputs = check_range("outputs", outputs, 1, units, whole=True)
         for field, value in (
             ("recurrent", found),
             ("sensory", felt),

@@ -191,6 +191,20 @@ INLINE lanes sigmoid_of(lanes x) {
     return inverse(e.power * e.p + e.power + 1);
 }
 
+/* log(1 + exp(x)), as PyTorch has it (x itself above 20), and its derivative. log(1 + e) is the series of
+ * 2*atanh(e/(2 + e)). */
+typedef struct {
+    lanes value, slope;
+} Softplus;
+
+INLINE Softplus softplus_of(lanes x) {
+    lanes e = exp_of(-absolute(x)), s = e * inverse(e + 2), q = s * s, p = {0}, below = inverse(1 + e);
+#pragma GCC unroll 17
+    for (int k = REAL == 32 ? 7 : 16; k >= 0; k--) p = p * q + (real)(1.0 / (2 * k + 1));
+    lanes value = only(~(x <= 0), x) + 2 * s * p, slope = choose(x < 0, e * below, below);
+    return (Softplus){choose(x > 20, x, value), choose(x > 20, all(1), slope)};
+}
+
 /* 1/(1 + 2^y), the sigmoid of -y*log(2): the one function a conductance calls, once a synapse. */
 INLINE lanes sigmoid_of_power(lanes y) {
 #if REAL == 32

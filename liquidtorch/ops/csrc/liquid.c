@@ -1,9 +1,10 @@
 /* The library that ops/library.py loads, for one width of vectors and one kind of number.
  *
- * Every entry does tiles `from` to `to` of a whole; tiles share nothing but their inputs, so threads may take them in
- * any order and the result is the same. Scratch is the caller's: nothing is allocated, nothing is global. */
+ * A whole is cut into tiles, which share nothing but their inputs: threads may take them in any order, and the result is
+ * the same. Scratch is the caller's: nothing is allocated, nothing is global. */
 #include "dense.h"
 #include "scan.h"
+#include "spread.h"
 #include "step.h"
 #include "synapses.h"
 #include "wired.h"
@@ -25,13 +26,19 @@ void ENTRY(pack_back)(const real *W, int64_t groups, int64_t targets, int64_t so
     pack_back(W, groups, targets, sources, packed);
 }
 
-#define ENTRIES(Type, name, numbers)                                                            \
-    int64_t ENTRY(name##_scratch)(const Type *d) { return name##_scratch(d); }                  \
-    void ENTRY(name##_forward)(const Type *d, int64_t from, int64_t to, real *scratch) {        \
-        for (int64_t tile = from; tile < to; tile++) name##_forward(d, tile, (numbers *)scratch); \
-    }                                                                                           \
-    void ENTRY(name##_backward)(const Type *d, int64_t from, int64_t to, real *scratch) {       \
-        for (int64_t tile = from; tile < to; tile++) name##_backward(d, tile, (numbers *)scratch); \
+#define ENTRIES(Type, name, numbers)                                                                               \
+    int64_t ENTRY(name##_scratch)(const Type *d) { return name##_scratch(d); }                                     \
+    static void name##_forward_tiles(const void *d, int64_t from, int64_t to, void *scratch) {                     \
+        for (int64_t tile = from; tile < to; tile++) name##_forward((const Type *)d, tile, (numbers *)scratch);    \
+    }                                                                                                              \
+    static void name##_backward_tiles(const void *d, int64_t from, int64_t to, void *scratch) {                    \
+        for (int64_t tile = from; tile < to; tile++) name##_backward((const Type *)d, tile, (numbers *)scratch);   \
+    }                                                                                                              \
+    void ENTRY(name##_forward)(const Type *d, int64_t tiles, int64_t threads, Parallel *team, void *scratch, int64_t bytes) { \
+        spread(team, name##_forward_tiles, d, tiles, threads, scratch, bytes);                                     \
+    }                                                                                                              \
+    void ENTRY(name##_backward)(const Type *d, int64_t tiles, int64_t threads, Parallel *team, void *scratch, int64_t bytes) { \
+        spread(team, name##_backward_tiles, d, tiles, threads, scratch, bytes);                                    \
     }
 
 ENTRIES(Dense, dense, real)

@@ -10,7 +10,7 @@ enum { LINEAR, MOBIUS };
 typedef struct {
     Rows rows;
     int64_t kind;
-    const real *u, *rate;     /* (B,T,2H): f, A; or (B,T,3H): f, k, A. rate (H,) is 1/tau */
+    const real *u, *rate;     /* (B,T,2H): the maps of f, A; or (B,T,3H): of f, k, A. rate (H,) is 1/tau */
     real *grad_u, *grad_rate; /* out: as u; (B,H), a part a row */
 } Scan;
 
@@ -20,37 +20,39 @@ INLINE int64_t parts_of(const Scan *d) { return d->kind == LINEAR ? 2 : 3; }
 
 INLINE lanes scan_step(const int kind, const real *u, int64_t H, int64_t i, lanes h, lanes dt, lanes rate) {
     const int64_t n = H - i;
-    lanes f = load_part(u + i, n);
+    lanes f = softplus_of(load_part(u + i, n)).value;
     if (kind == LINEAR) {
         lanes fall = exp_minus_one(-dt * (1 + f) * rate);
-        return (1 + fall) * h - fall * (f / (1 + f)) * load_part(u + H + i, n);
+        return (1 + fall) * h - fall * (f * inverse(1 + f)) * tanh_of(load_part(u + H + i, n));
     }
-    lanes c = f + load_part(u + H + i, n) * (1 + h), s = dt * rate;
-    return (h + s * c * load_part(u + 2 * H + i, n)) / (1 + s * (1 + c));
+    lanes c = f + softplus_of(load_part(u + H + i, n)).value * (1 + h), s = dt * rate;
+    return (h + s * c * tanh_of(load_part(u + 2 * H + i, n))) / (1 + s * (1 + c));
 }
 
 INLINE lanes scan_step_back(
     const int kind, const real *u, int64_t H, int64_t i, lanes h, lanes dt, lanes rate, lanes g, real *du, lanes *drate, lanes *ddt
 ) {
     const int64_t n = H - i;
-    lanes f = load_part(u + i, n);
+    Softplus soft = softplus_of(load_part(u + i, n));
+    lanes f = soft.value;
     if (kind == LINEAR) {
-        lanes A = load_part(u + H + i, n), below = 1 / (1 + f), share = f * below;
+        lanes A = tanh_of(load_part(u + H + i, n)), below = inverse(1 + f), share = f * below;
         lanes fall = exp_minus_one(-dt * (1 + f) * rate), keep = 1 + fall;
         lanes dr = g * (share * A - h) * keep; /* r = dt*(1+f)*rate */
-        store_part(du + i, -g * fall * A * below * below + dr * dt * rate, n);
-        store_part(du + H + i, -g * fall * share, n);
+        store_part(du + i, (dr * dt * rate - g * fall * A * below * below) * soft.slope, n);
+        store_part(du + H + i, -g * fall * share * (1 - A * A), n);
         *drate += dr * dt * (1 + f);
         *ddt += dr * (1 + f) * rate;
         return g * keep;
     }
-    lanes k = load_part(u + H + i, n), A = load_part(u + 2 * H + i, n);
+    Softplus soft_k = softplus_of(load_part(u + H + i, n));
+    lanes k = soft_k.value, A = tanh_of(load_part(u + 2 * H + i, n));
     lanes c = f + k * (1 + h), s = dt * rate, below = 1 / (1 + s * (1 + c));
     lanes up = g * below, down = -up * ((h + s * c * A) * below);
     lanes dc = s * (up * A + down), ds = up * c * A + down * (1 + c);
-    store_part(du + i, dc, n);
-    store_part(du + H + i, dc * (1 + h), n);
-    store_part(du + 2 * H + i, up * s * c, n);
+    store_part(du + i, dc * soft.slope, n);
+    store_part(du + H + i, dc * (1 + h) * soft_k.slope, n);
+    store_part(du + 2 * H + i, up * s * c * (1 - A * A), n);
     *drate += ds * dt;
     *ddt += ds * rate;
     return up + dc * k;

@@ -35,21 +35,9 @@ typedef struct {
     real *u, *h;                       /* padded(parts*H); (H,): the state */
 } ScanStep;
 
-INLINE lanes softplus_of(lanes x) { /* max(x, 0) + log(1 + exp(-|x|)) */
-    lanes small = exp_of(-absolute(x));
-    for (int l = 0; l < LANES; l++) small[l] = REAL == 32 ? log1pf((float)small[l]) : (real)log1p((double)small[l]);
-    return small + only(x > 0, x);
-}
-
 static void scan_step_one(const ScanStep *d, double dt) {
     const int64_t H = d->H, parts = d->kind == LINEAR ? 2 : 3;
     project(d->x, d->F, d->packed, d->b, parts * H, d->u);
-    for (int64_t i = 0; i < parts * H; i += LANES) { /* the last part is A, the ones before it gates */
-        lanes z = load(d->u + i), gate = softplus_of(z), target = tanh_of(z);
-        for (int l = 0; l < LANES; l++)
-            if (i + l >= (parts - 1) * H) gate[l] = target[l];
-        store(d->u + i, gate);
-    }
     for (int64_t i = 0; i < H; i += LANES) {
         lanes h = load_part(d->h + i, H - i), rate = load_part(d->rate + i, H - i);
         h = d->kind == LINEAR ? scan_step(LINEAR, d->u, H, i, h, all((real)dt), rate) : scan_step(MOBIUS, d->u, H, i, h, all((real)dt), rate);
