@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -37,6 +38,12 @@ def need_level(level: str) -> None:
         pytest.skip(f"this processor has no {level}")
 
 
+def need_x86(level: str) -> None:
+    """Skip where the compiler knows no such instructions."""
+    if level != "baseline" and platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip(f"{level} is of x86-64")
+
+
 def need_compiler(name: str) -> str:
     """Return the compiler; where there is none skip, but fail on CI."""
     found = shutil.which(name)
@@ -61,6 +68,17 @@ def compile_library(
         _run([compiler, *FLAGS, *flags, *extra, *what, "-o", str(objects[-1])])
     _run([compiler, "-shared", *extra, *map(str, objects), "-lm", "-o", str(out)])
     return out
+
+
+def compile_file(
+    compiler: str, source: Path, out: Path, level: str, real: int, vector: int | None = None
+) -> ctypes.CDLL:  # fmt: skip
+    """Compile and load one file beside the text, as fast as the library itself is made."""
+    wide, flags = LEVELS[level]
+    size = wide if vector is None else vector or real // 8
+    what = [f"-DREAL={real}", f"-DVECTOR={size}", f"-I{TEXT}", "-O3", "-fPIC", "-shared", str(source)]
+    _run([compiler, *FLAGS, *flags, *what, "-lm", "-o", str(out)])
+    return ctypes.CDLL(str(out))
 
 
 def _run(command: list[str]) -> None:

@@ -73,7 +73,7 @@ INLINE lanes load_at(const real *p, const int32_t *index) {
 #elif AVX512
     return (lanes)_mm512_i32gather_pd(_mm256_loadu_si256((const __m256i *)index), p, 8);
 #else
-    lanes x;
+    lanes x = {0};
     for (int i = 0; i < LANES; i++) x[i] = p[index[i]];
     return x;
 #endif
@@ -218,10 +218,10 @@ INLINE lanes sigmoid_of_power(lanes y) {
     lanes n = shifted - MAGIC;
     lanes f = y - n;
 #endif
-    lanes p = f * 1.333369e-3f + 9.618129e-3f; /* 2^f on [-1/2, 1/2]: see tests for the error of the whole */
-    p = p * f + 5.550410866e-2f;
-    p = p * f + 2.402265069e-1f;
-    p = p * f + 6.931471806e-1f;
+    lanes p = f * 1.326472731e-3f + 9.671512991e-3f; /* 2^f on [-1/2, 1/2], the largest relative error least: 2e-7 */
+    p = p * f + 5.550733581e-2f;
+    p = p * f + 2.402224243e-1f;
+    p = p * f + 6.931470037e-1f;
     p = p * f + 1.0f;
 #if AVX512
     lanes power = (lanes)_mm512_scalef_ps((__m512)p, (__m512)n);

@@ -1,0 +1,75 @@
+"""Run the library named on the command line over fuzzed sizes, where every number read or written too far is caught.
+
+With the sanitizers loaded first, tensors lie between forbidden zones; so does the scratch made here, of the exact size.
+Memory that nothing wrote yet is NaN, so that reading it shows. Prints what differs from the reference.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import libraries
+import numpy as np
+import torch
+import twins
+
+from liquidtorch import wiring
+from liquidtorch.cells import LTC, CfC, Leaky, Linear, Liquid, Mobius
+from liquidtorch.layers import Recurrent
+from liquidtorch.ops import conductance, diagonal, gated, library
+
+LIBC = ctypes.CDLL(None)
+ROUNDS = 6  # sizes for every variant
+
+
+def run_exactly(name: str, dtype: torch.dtype, arguments: library.Arguments, parts: int, operations: float) -> None:
+    """As library.run on one thread, with no byte of scratch to spare."""
+    at, room = ctypes.addressof(arguments), ctypes.c_void_p()
+    size = library.entry(name.rpartition("_")[0] + "_scratch", dtype)(at) * dtype.itemsize
+    assert LIBC.posix_memalign(ctypes.byref(room), 64, ctypes.c_size_t(size)) == 0
+    ctypes.memset(room, 0xFF, size)
+    library.entry(name, dtype)(at, parts, 1, None, room, size)
+    LIBC.free(room)
+
+
+def sequences() -> list[str]:
+    rng, found = np.random.default_rng(0), []
+    for i, name in enumerate(twins.NAMES):
+        for j in range(ROUNDS):
+            H, B, T = int(rng.integers(1, 40)), int(rng.integers(0, 35)), int(rng.integers(0, 5))
+            how = twins.conditions(i + j)
+            faults = twins.faults(twins.problem(name, H, B, T, seed=j, **how))
+            found += [f"{name} {H} {B} {T} {how}: {faults}"] * bool(faults)
+    return found
+
+
+def steppers() -> list[str]:
+    """One row, one step: the same states as the layer's."""
+    rng, found = np.random.default_rng(0), []
+    for H, F in ((3, 1), (7, 3), (17, 9), (33, 2)):
+        wired = wiring.auto_ncp(H, F, 2) if H > 6 else wiring.random(H, F, 2, density=0.5)
+        cells = [
+            Leaky(F, H), Leaky(F, H, wiring=wired), Liquid(F, H), LTC(F, H), LTC(F, H, wiring=wired), CfC(F, H),
+            CfC(F, H, wiring=wired), CfC(F, H, mode="pure", backbone=(5, 2)), Linear(F, H), Mobius(F, H),
+        ]  # fmt: skip
+        for cell in cells:
+            layer, x = Recurrent(cell), rng.normal(size=(5, F)).astype(np.float32)
+            y, _ = layer(torch.from_numpy(x)[None], dt=0.5)
+            step = layer.stepper()
+            own = np.stack([step(row, 0.5) for row in x])
+            found += [f"stepper of {cell}"] * (not np.allclose(own, y[0].detach().numpy(), atol=1e-5, rtol=0))
+    return found
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.use_deterministic_algorithms(True)  # fills what torch.empty makes with NaN
+    for room in (gated, diagonal, conductance):
+        room.run = run_exactly  # pyright: ignore
+    with libraries.loaded(sys.argv[1]):
+        print("\n".join([*sequences(), *steppers(), "done"]))
+
+
+if __name__ == "__main__":
+    main()
