@@ -1,0 +1,52 @@
+"""Say of each library named on the command line whether its kernels differ from the reference.
+
+A process of its own for each: what was changed may crash or never end. Prints the names of those that do not differ.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import libraries
+import torch
+import twins
+
+CASES = [  # H, B, T, dt and ends: few numbers, but every way through the text; the last has more than one chunk
+    (7, 9, 4, "irregular", "both"), (17, 3, 3, "huge", "lengths"), (1, 2, 3, "zero", "resets"),
+    (6, 33, 5, "irregular", "both"),
+]  # fmt: skip
+SECONDS = 60
+
+
+def problems() -> list[tuple[str, twins.Problem, dict[str, torch.Tensor]]]:
+    """Return every variant in every case, with what the reference finds."""
+    drawn = [(name, twins.problem(name, *case[:3], dt=case[3], ends=case[4])) for case in CASES for name in twins.NAMES]
+    return [(name, problem, problem.run("reference", torch.float64)) for name, problem in drawn]
+
+
+def differs(path: str, drawn: list[tuple[str, twins.Problem, dict[str, torch.Tensor]]]) -> bool:
+    with libraries.loaded(path):
+        return any(
+            twins.differences(problem.run("fast", dtype), wanted)
+            for _, problem, wanted in drawn
+            for dtype in (torch.float32, torch.float64)
+        )
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    drawn = problems()
+    for path in sys.argv[1:]:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(SECONDS)
+            os._exit(int(differs(path, drawn)))
+        _, status = os.waitpid(child, 0)
+        if status == 0:
+            print(path)
+
+
+if __name__ == "__main__":
+    main()

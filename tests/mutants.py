@@ -1,0 +1,143 @@
+"""One-token changes of the C text, each of which the twins must find: by file, what stands there and what is put there.
+
+The first place counts. How it is broken into lines and spaces does not.
+"""
+
+from __future__ import annotations
+
+import re
+
+MUTANTS: dict[str, list[tuple[str, str]]] = {
+    "points.h": [
+        ("-exp_minus_one(-dt * pace)", "-exp_minus_one(dt * pace)"),
+        ("own.A - own.A * E * z[0]", "own.A + own.A * E * z[0]"),
+        ("(1 - z[3]) * z[0] + z[3] * z[1]", "(1 - z[3]) * z[0] - z[3] * z[1]"),
+        ("sigmoid_of(z[2] * s + z[3])", "sigmoid_of(z[2] * s - z[3])"),
+        ("da *= 1 - leak", "da *= 1 + leak"),
+        ("g * leak * (1 - z[0] * z[0])", "g * leak * (1 + z[0] * z[0])"),
+        ("z[1] < all(GATE_END)", "z[1] > all(GATE_END)"),
+        ("G = g * a;", "G = g;"),
+        ("back = g * keep", "back = g * a"),
+        ("d->w += dk * s * sign(own.w)", "d->w += dk * s"),
+        ("kind == CFC ? z[1] - z[0] : z[1]", "kind == CFC ? z[1] + z[0] : z[1]"),
+        ("z[2] = dsum * s;", "z[2] = dsum;"),
+    ],
+    "dense.h": [
+        ("dy = 1 - y * y", "dy = 1 - y"),
+        ("(real)0.666 * x", "(real)0.667 * x"),
+        ("1.7159 * 0.666", "1.7159 * 0.667"),
+        ("dy = only(~(x <= 0), dy)", "dy = only(x <= 0, dy)"),
+        ("s * (1 + x * (1 - s))", "s * (1 + x * s)"),
+        ("0.39894228040143267794", "0.39904228040143267794"),
+        ("t < ends(d, first + r) && starts_anew", "t <= ends(d, first + r) && starts_anew"),
+        ("if (t >= ends(d, b))", "if (t > ends(d, b))"),
+        ("t ? d->rows.h + (at - 1) * H", "t ? d->rows.h + at * H"),
+        ("store(own + i, s.pace)", "store(own + i, s.A)"),
+        ("|| dt == *last", "|| dt >= *last"),
+    ],
+    "product.h": [
+        ("W[(g * targets + i + l) * sources + j]", "W[(g * targets + i + l) * sources]"),
+        ("W[(g * targets + i) * sources + j + l]", "W[(g * targets + i) * sources + l]"),
+        ("sum[r][p] += x[r * x_row + k] * w[p]", "sum[r][p] -= x[r * x_row + k] * w[p]"),
+        ("x[r * x_row + k]", "x[k]"),
+        ("packed + (p * depth + k) * LANES", "packed + k * LANES"),
+        ("store(z + r * z_row + p * LANES", "store(z + r * z_row"),
+        ("r + 2 <= rows; r += 2", "r + 2 <= rows; r += 3"),
+        ("for (; r < rows; r++)", "for (; r + 1 < rows; r++)"),
+        ("packed += panels * depth * LANES", "packed += depth * LANES"),
+        ("z += panels * LANES", "z += LANES"),
+        ("k < depth", "k + 1 < depth"),
+    ],
+    "wired.h": [
+        ("head[k] += d->weight[s * heads + k] * x", "head[k] -= d->weight[s * heads + k] * x"),
+        ("point_forward(kind, carry, head, state[i]", "point_forward(kind, carry, head, state[H + i]"),
+        ("grad[i] += point_backward", "grad[i] = point_backward"),
+        ("back += d->weight[s * heads + k]", "back -= d->weight[s * heads + k]"),
+        ("weight_grad[s * heads + k] += head[k] * x", "weight_grad[s * heads + k] = head[k] * x"),
+        ("choose(live, state[H + i], state[i])", "choose(live, state[i], state[H + i])"),
+        ("grad[i] = only(~live, g)", "grad[i] = g"),
+        ("clear_rows(fresh, state, H)", "clear_rows(~fresh, state, H)"),
+        ("clear_rows(fresh, grad, H)", "clear_rows(fresh, z, H)"),
+        ("kept[i * heads + k] = head[k]", "kept[i * heads] = head[k]"),
+        ("own_grad[2 * H + i] = slope.w", "own_grad[2 * H + i] = slope.A"),
+        ("n = H - 1; n >= 0; n--", "n = H - 1; n > 0; n--"),
+    ],
+    "ltc.h": [
+        ("-sigma[at] * LOG2E", "sigma[at] * LOG2E"),
+        ("-a * mu[at]", "a * mu[at]"),
+        ("p.erev * N + D", "p.erev * N - D"),
+        ("p.w * (xv - p.mu * x)", "p.w * (xv + p.mu * x)"),
+        ("-p.sigma * p.w * x", "p.sigma * p.w * x"),
+        ("d->gleak[i] * d->vleak[i] + u[i]", "d->gleak[i] * d->vleak[i] - u[i]"),
+        ("D = d->gleak[i] + u[H + i]", "D = d->gleak[i] + u[i]"),
+        ("d->cm[i] * v[i] + s_dt * N", "v[i] + s_dt * N"),
+        ("below = -above * after[i]", "below = -above * v[i]"),
+        ("above * ND[2 * i] + below", "above * ND[2 * i] - below"),
+        ("dN * d->vleak[i] + dD", "dN * d->vleak[i] - dD"),
+        ("back * (open - open * open)", "back * (open + open * open)"),
+        ("d_s_dt / (real)K", "d_s_dt"),
+    ],
+    "synapses.h": [
+        ("N += synapse[s].we * open", "N += synapse[s].w * open"),
+        ("u[d->H + i] = D", "u[d->H + i] = N"),
+        ("sums[s].N += dN * open", "sums[s].N -= dN * open"),
+        ("sums[s].D += dD * open", "sums[s].D += dN * open"),
+        ("sums[s].x += dx", "sums[s].x = dx"),
+        ("sums[s].xv += dx * v", "sums[s].xv += dx"),
+        ("synapse[s].sigma * synapse[s].w", "synapse[s].sigma"),
+        ("d->grad_synapse + chunk * 4 * d->S", "d->grad_synapse + chunk * 3 * d->S"),
+        ("dD = g[d->H + i]", "dD = g[i]"),
+        ("(chunk + 1) * CHUNK", "chunk * CHUNK"),
+        ("synapse[s].erev * dN + dD", "synapse[s].erev * dN - dD"),
+    ],
+    "scan.h": [
+        ("(1 + fall) * h - fall", "(1 + fall) * h + fall"),
+        ("(f / (1 + f))", "(f / (2 + f))"),
+        ("load_part(u + H + i, n) * (1 + h)", "load_part(u + H + i, n) * (1 - h)"),
+        ("/ (1 + s * (1 + c))", "/ (1 + s * c)"),
+        ("g * (share * A - h) * keep", "g * (share * A + h) * keep"),
+        ("-g * fall * share", "g * fall * share"),
+        ("*drate += dr * dt * (1 + f)", "*drate += dr * dt"),
+        ("*ddt += dr * (1 + f) * rate", "*ddt -= dr * (1 + f) * rate"),
+        ("return up + dc * k", "return up"),
+        ("dc * (1 + h)", "dc * h"),
+        ("if (fresh) now", "if (!fresh) now"),
+        ("up * c * A + down * (1 + c)", "up * c * A + down * c"),
+    ],
+    "rows.h": [
+        ("if (end > at.longest)", "if (end < at.longest)"),
+        ("r < rows ? load_part(base + r * stride + i", "r < rows ? load_part(base + r * stride"),
+        ("x[i + j] = square[j]", "x[j] = square[j]"),
+        ("j < left ? x[i + j]", "j < left ? x[j]"),
+        ("store_part(base + r * stride + i", "store_part(base + r * stride"),
+        ("dt[r] = d->dt[(at.first + r) * d->T + t]", "dt[r] = d->dt[r * d->T + t]"),
+        ("t < d->lengths[at.first + r]", "t <= d->lengths[at.first + r]"),
+        ("return fresh & live_rows(d, at, t)", "return fresh"),
+        ("only(~which, x[i])", "only(which, x[i])"),
+        ("(at.first * d->T + t - 1) * d->H", "(at.first * d->T + t) * d->H"),
+        ("d->T + t] = x[r]", "d->T + t] = x[0]"),
+    ],
+    "lanes.h": [
+        ("s += x[i]", "s = x[i]"),
+        ("(mask)no & ~m", "(mask)no & m"),
+        ("& ~(mask)all(-(real)0)", "| (mask)all(-(real)0)"),
+        ("only(x > 0, all(1)) - only", "only(x > 0, all(1)) + only"),
+        ("choose(x > all(bound)", "choose(x < all(bound)"),
+        ("choose(x < all(bound)", "choose(x > all(bound)"),
+        ("(1.0 / 120)", "(1.0 / 121)"),
+        ("(1.0 / 24)", "(1.0 / 25)"),
+        ("e.power * e.p + (e.power - 1)", "e.power * e.p + (e.power + 1)"),
+        ("exp_minus_one(2 * x)", "exp_minus_one(x)"),
+        ("exp_parts(-x)", "exp_parts(x)"),
+        ("2.402265069e-1f", "2.412265069e-1f"),
+        ("only(~(x < all(-EXP_END))", "only((x < all(-EXP_END))"),
+        ("square[i + LANES / 2]", "square[i]"),
+    ],
+}  # fmt: skip
+
+
+def mutated(text: str, old: str, new: str) -> str:
+    """Return the text with the first `old` replaced; it must be there."""
+    found = re.search(r"\s+".join(re.escape(part) for part in old.split()), text)
+    assert found, f"no {old!r} any more: name what stands there now"
+    return text[: found.start()] + new + text[found.end() :]
