@@ -92,8 +92,8 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
     ],
     "scan.h": [
         ("(1 + fall) * h - fall", "(1 + fall) * h + fall"),
-        ("(f / (1 + f))", "(f / (2 + f))"),
-        ("load_part(u + H + i, n) * (1 + h)", "load_part(u + H + i, n) * (1 - h)"),
+        ("f * inverse(1 + f)", "f * inverse(2 + f)"),
+        ("c = f + k * (1 + h)", "c = f + k * (1 - h)"),
         ("/ (1 + s * (1 + c))", "/ (1 + s * c)"),
         ("g * (share * A - h) * keep", "g * (share * A + h) * keep"),
         ("-g * fall * share", "g * fall * share"),
@@ -102,6 +102,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("return up + dc * k", "return up"),
         ("dc * (1 + h)", "dc * h"),
         ("if (fresh) now", "if (!fresh) now"),
+        ("below * below) * soft.slope", "below * below) * soft.value"),
         ("up * c * A + down * (1 + c)", "up * c * A + down * c"),
     ],
     "rows.h": [
@@ -132,6 +133,8 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("2.402265069e-1f", "2.412265069e-1f"),
         ("only(~(x < all(-EXP_END))", "only((x < all(-EXP_END))"),
         ("square[i + LANES / 2]", "square[i]"),
+        ("p * q + (real)(1.0 / (2 * k + 1))", "p * q + (real)(1.0 / (2 * k - 1))"),
+        ("choose(x < 0, e * below, below)", "choose(x > 0, e * below, below)"),
     ],
 }  # fmt: skip
 
