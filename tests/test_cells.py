@@ -288,3 +288,10 @@ def test_exact_is_euler_in_small_steps() -> None:
 
 def test_printing_says_what_it_is(wiring: Wiring) -> None:
     assert repr(LTC(2, 5, wiring=wiring)) == "LTC(2, 5, unfolds=6, wiring='matrix')"
+
+
+def test_sizes_from_numpy_are_plain_numbers() -> None:
+    """`config` must be JSON whatever kind of whole number a size was given as."""
+    two = np.int64(2)
+    for cell in (LTC(two, two, unfolds=two), CfC(two, two, backbone=(two, two)), Liquid(two, two)):
+        assert json.loads(json.dumps(cell.config()))["units"] == 2

@@ -17,7 +17,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from liquidtorch import cli, record
+from liquidtorch import cli, ops, record
 from liquidtorch.run import Options
 
 FAST = ["--units", "4", "--epochs", "2", "--batch", "8"]
@@ -60,6 +60,13 @@ def test_fit_ends_with_the_scores_and_says_where_everything_is(
         assert (out / name).exists()
     for decision in ("task: classify_steps (`y` is text", "split by series", "network: liquid, 4 units", "trained:"):
         assert decision in said.err
+
+
+def test_fit_says_when_no_kernel_runs(waves: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["fit", str(waves), "--target", "y", "--series", "id", "--time", "t", "--out", str(tmp_path / "run"), *FAST]
+    with ops.use("reference"):
+        assert cli.main(given) == 0
+    assert "\nslow: reference: plain PyTorch on cpu (asked for by ops.use)\n" in capsys.readouterr().err
 
 
 def test_json_is_one_object_and_nothing_else(waves: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,8 +66,8 @@ class Cell(nn.Module):
         self, features: int, units: int, tau: Tau | None, wiring: Wiring | None = None, **options: Any
     ) -> None:
         super().__init__()
-        check_range("features", features, 1, whole=True)
-        check_range("units", units, 1, whole=True)
+        features = check_range("features", features, 1, whole=True)
+        units = check_range("units", units, 1, whole=True)
         self.features, self.units, self.wiring, self.tau, self.options = features, units, wiring, tau, options
         self.outputs = units if wiring is None else wiring.outputs
         if wiring is not None:

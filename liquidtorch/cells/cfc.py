@@ -93,6 +93,9 @@ class CfC(Cell):
         check_choice("activation", activation, ops.ACTIVATIONS)
         options = {"mode": mode, "carry": carry}
         if backbone is not None:
+            width, layers = backbone
+            width = check_range("backbone[0]", width, 1, whole=True)
+            backbone = width, check_range("backbone[1]", layers, 1, whole=True)
             options |= {"backbone": list(backbone), "activation": activation}
         super().__init__(features, units, tau, wiring, **options)
         self.mode, self.carry, self.activation = mode, bool(carry), activation
@@ -116,8 +119,6 @@ class CfC(Cell):
         self.layers, self.axes = 0, {"W_x": "KHF", "W_h": "KHH", "b": "KH", **self._own_axes()}
 
     def _heads_of_a_backbone(self, heads: int, width: int, layers: int) -> None:
-        check_range("backbone[0]", width, 1, whole=True)
-        check_range("backbone[1]", layers, 1, whole=True)
         sources = self.features + self.units
         self.W_x = _xavier((width, self.features), sources)
         self.W_h = _xavier((width, self.units), sources)

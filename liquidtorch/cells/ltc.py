@@ -80,7 +80,7 @@ class LTC(Cell):
         self, features: int, units: int, *, unfolds: int = 6, tau: Tau | None = None,
         wiring: Wiring | None = None,
     ) -> None:  # fmt: skip
-        check_range("unfolds", unfolds, 1, whole=True)
+        unfolds = check_range("unfolds", unfolds, 1, whole=True)
         super().__init__(features, units, tau, wiring, unfolds=unfolds)
         self.unfolds = unfolds
         self._list("h", torch.ones(units, units) if wiring is None else self.live_h)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .. import ops
 from ..data import Sequences, Split, from_table, split
 from ..errors import OptionError
 from ..model import LiquidNetwork
@@ -85,4 +86,7 @@ def prepare(options: Options, tables: Mapping[str, Table], say: Callable[[str], 
     )  # fmt: skip
     count = sum(p.numel() for p in network.parameters())
     say(f"network: {options.body}, {options.units} units, {count} parameters")
+    computes = ops.backend(options.body, next(network.parameters()))
+    if computes.startswith("reference"):
+        say(f"slow: {computes}")
     return Prepared(frame, seqs, train, valid, test, parts.how, task, reason, network, config)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from ..synapses import Synapses
 from .conductance import ltc as ltc_operator
@@ -76,21 +75,15 @@ def ltc(
     return ltc_operator(u.to(h.dtype), h, dt, [w, mu, sigma, erev, gleak, vleak, cm], lengths, reset, unfolds)
 
 
-def _squashed(u: Tensor, parts: int) -> Tensor:
-    """The gates, all parts but the last, and the target from their maps."""
-    *gates, target = u.chunk(parts, dim=-1)
-    return torch.cat([*(softplus(z) for z in gates), torch.tanh(target)], dim=-1)
-
-
 def linear(
     u: Tensor, h: Tensor, dt: Tensor, tau: Tensor, *, lengths: Tensor | None, reset: Tensor | None
 ) -> Tensor:  # fmt: skip
     """As `sequences.linear`."""
-    return diagonal(_squashed(u.to(h.dtype), 2), h, dt, 1 / tau, lengths, reset, "linear")
+    return diagonal(u.to(h.dtype), h, dt, 1 / tau, lengths, reset, "linear")
 
 
 def mobius(
     u: Tensor, h: Tensor, dt: Tensor, tau: Tensor, *, lengths: Tensor | None, reset: Tensor | None
 ) -> Tensor:  # fmt: skip
     """As `sequences.mobius`."""
-    return diagonal(_squashed(u.to(h.dtype), 3), h, dt, 1 / tau, lengths, reset, "mobius")
+    return diagonal(u.to(h.dtype), h, dt, 1 / tau, lengths, reset, "mobius")

@@ -36,9 +36,27 @@ def sigmoid(x):
 
 
 @triton.jit
+def softplus(x):
+    """log(1 + exp(x)), and x itself above 20 as PyTorch has it; log(1 + e) by the series of 2*atanh(e/(2 + e))."""
+    TERMS: tl.constexpr = 17 if x.dtype == tl.float64 else 8
+    e = tl.exp(-tl.abs(x))
+    y = e / (2.0 + e)
+    p = tl.zeros_like(x)
+    for i in tl.static_range(TERMS):
+        p = 1.0 / (2 * (TERMS - i) - 1) + y * y * p
+    return tl.where(x > 20.0, x, tl.maximum(x, 0.0) + 2.0 * y * p)
+
+
+@triton.jit
+def softplus_slope(f):
+    """The derivative of f = softplus(x), 1/(1 + exp(-x)) = 1 - exp(-f)."""
+    return tl.where(f > 20.0, 1.0, -expm1(-f))
+
+
+@triton.jit
 def rate(log_tau):
     """1/tau, finite whatever the gate says."""
-    return tl.exp(tl.minimum(-log_tau, 80.0))
+    return tl.exp(tl.minimum(-log_tau, 80.0, propagate_nan=tl.PropagateNan.ALL))
 
 
 @triton.jit

@@ -1,7 +1,8 @@
 """Linear and Mobius in Triton: associative scans over time.
 
 A program takes a row and a block of units and goes through time in chunks; within a chunk all steps are composed at
-once. Beyond a row's end a step is the identity; a reset makes it a step from 0, whatever the state was.
+once. Beyond a row's end a step is the identity; a reset makes it a step from 0, whatever the state was, but for a NaN:
+it comes through a reset of its chunk.
 """
 # pyright: reportArgumentType=false
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .points import expm1
+from .points import expm1, softplus, softplus_slope, tanh
 
 
 @triton.jit
@@ -32,7 +33,7 @@ def fraction(p_1, q_1, r_1, s_1, p_2, q_2, r_2, s_2):
 
 @triton.jit
 def read(u, dt, lengths, reset, at, t, unit, H, there, PARTS: tl.constexpr, C: tl.constexpr):
-    """Return dt, f, k, A and whether a step counts and starts from 0, all (steps, units); k is 0 for Linear."""
+    """Return dt, f, k, A and whether a step counts and starts from 0, all (steps, units); Linear has no k."""
     live = there
     if lengths is not None:
         live = there & (t < lengths)
@@ -42,11 +43,11 @@ def read(u, dt, lengths, reset, at, t, unit, H, there, PARTS: tl.constexpr, C: t
     step = tl.load(dt + at, mask=live, other=0.0).to(C)[:, None]
     place = at[:, None] * (PARTS * H) + unit[None, :]
     mask = live[:, None] & (unit < H)[None, :]
-    f = tl.load(u + place, mask=mask, other=0.0).to(C)
-    A = tl.load(u + place + (PARTS - 1) * H, mask=mask, other=0.0).to(C)
+    f = softplus(tl.load(u + place, mask=mask, other=0.0).to(C))
+    A = tanh(tl.load(u + place + (PARTS - 1) * H, mask=mask, other=0.0).to(C))
     k = f
     if PARTS == 3:
-        k = tl.load(u + place + H, mask=mask, other=0.0).to(C)
+        k = softplus(tl.load(u + place + H, mask=mask, other=0.0).to(C))
     return step, f, k, A, live, fresh
 
 
@@ -152,8 +153,9 @@ def backward(
         if PARTS == 2:
             low = 1.0 / (1.0 + f)
             dr = g * (f * low * A - before) * J  # r = dt*(1+f)*rate
-            tl.store(grad_u + place, dr * step * pace - g * c * A * low * low, mask=inside)
-            tl.store(grad_u + place + H, -g * c * f * low, mask=inside)
+            of_f = dr * step * pace - g * c * A * low * low
+            tl.store(grad_u + place, of_f * softplus_slope(f), mask=inside)
+            tl.store(grad_u + place + H, -g * c * f * low * (1.0 - A * A), mask=inside)
             ds = dr * (1.0 + f)
         else:
             s = step * pace
@@ -161,9 +163,9 @@ def backward(
             down = -up * after
             dc = s * (up * A + down)
             ds = up * c * A + down * (1.0 + c)
-            tl.store(grad_u + place, dc, mask=inside)
-            tl.store(grad_u + place + H, dc * (1.0 + before), mask=inside)
-            tl.store(grad_u + place + 2 * H, up * s * c, mask=inside)
+            tl.store(grad_u + place, dc * softplus_slope(f), mask=inside)
+            tl.store(grad_u + place + H, dc * (1.0 + before) * softplus_slope(k), mask=inside)
+            tl.store(grad_u + place + 2 * H, up * s * c * (1.0 - A * A), mask=inside)
         of_rate += tl.sum(ds * step, axis=0)
         if grad_dt is not None:
             tl.store(grad_dt + tl.program_id(1).to(tl.int64) * B * T + at, tl.sum(ds * pace, axis=1), mask=t >= 0)

@@ -38,7 +38,8 @@ def dense(
 def activate(x, ACTIVATION: tl.constexpr):
     """Return what follows a backbone's layer, and its derivative."""
     if ACTIVATION == "relu":
-        y, slope = tl.maximum(x, 0.0), tl.where(x > 0, 1.0, 0.0).to(x.dtype)
+        y = tl.maximum(x, 0.0, propagate_nan=tl.PropagateNan.ALL)
+        slope = tl.where(x > 0, 1.0, 0.0).to(x.dtype)
     elif ACTIVATION == "silu":
         s = sigmoid(x)
         y, slope = x * s, s * (1.0 + x * (1.0 - s))
