@@ -23,7 +23,7 @@ from liquidtorch.ops.triton import conductance, diagonal, gated, scan
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy, the interpreter, warns where a GPU rounds
 
 TOLERANCE = {  # of the largest number compared
-    torch.float64: 1e-13,
+    torch.float64: 1e-12,  # at 100 units rounding in another order has grown to 4e-13 after 9 steps
     torch.float32: 5e-6,
     torch.float16: 4e-3,
     torch.bfloat16: 3e-2,
