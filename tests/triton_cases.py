@@ -23,7 +23,7 @@ from liquidtorch.ops.triton import conductance, diagonal, gated, scan
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy, the interpreter, warns where a GPU rounds
 
 TOLERANCE = {  # of the largest number compared
-    torch.float64: 1e-12,  # at 100 units rounding in another order has grown to 4e-13 after 9 steps
+    torch.float64: 1e-13,
     torch.float32: 5e-6,
     torch.float16: 4e-3,
     torch.bfloat16: 3e-2,
@@ -260,9 +260,12 @@ def _turned(a: Tensor) -> Tensor:
 def test_the_ends_of_dt_and_u(name: str, wide: float, late: float) -> None:
     arguments = given(name, 3, torch.float32)
     arguments |= {"u": wide * arguments["u"], "dt": late * arguments["dt"].clamp(max=3)}
-    found, wanted = run(name, arguments, "fast"), run(name, arguments, "reference")
+    exact = torch.utils._pytree.tree_map(lambda a: a.double() if _learns(a) else a, arguments)
+    found, wanted = run(name, arguments, "fast"), run(name, exact, "reference")
     assert all(bool(a.isfinite().all()) for a in found.values())
-    assert torch.allclose(found["y"], wanted["y"], atol=1e-5)
+    # A k of 1e4 makes much of a rounding in 1 + h: there the reference itself, in float32, is off by 1e-4.
+    off = (found["y"].double() - wanted["y"]).abs().max() / wanted["y"].abs().max()
+    assert off < (5e-5 if name == "mobius" else 1e-5)
 
 
 @pytest.mark.parametrize(
