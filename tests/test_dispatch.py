@@ -59,6 +59,11 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counted
 
 
+def test_a_runtime_is_found_in_a_folder_with_spaces() -> None:
+    maps = "7f65-7f66 r-xp 000 fe:00 12    /home/my files/torch/lib/libgomp.so.1\n7f67-7f68 rw-p 000 00:00 0 \n"
+    assert library.runtimes(maps) == [Path("/home/my files/torch/lib/libgomp.so.1")]
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_threads_change_no_bit(name: str, shares: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernels themselves: PyTorch's own products, after them, keep to one thread here."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -367,3 +368,15 @@ def test_inductor_gives_the_same(layer: Recurrent, options: dict) -> None:
             grads.append([y.detach(), *(p.grad.clone() for p in layer.parameters())])
         for found, wanted in zip(*grads, strict=True):
             assert torch.allclose(found, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [lambda: Recurrent(Liquid(2, 3)), lambda: MixedMemory(Liquid(2, 3))])
+def test_a_stepper_keeps_the_weights_it_was_made_with(make: Callable[[], layers.Layer]) -> None:
+    layer = make()
+    stepper, x = layer.stepper(), np.ones(2, dtype=np.float32)
+    before = stepper(x)
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.add_(1.0)
+    stepper.reset()
+    np.testing.assert_array_equal(stepper(x), before)

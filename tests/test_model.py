@@ -76,6 +76,26 @@ def test_the_laws_of_a_layer(body: str, options: dict[str, object]) -> None:
         torch.testing.assert_close(a[2:], b, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("body", BODIES)
+def test_a_stepper_goes_over_gaps_as_the_whole_does(body: str) -> None:
+    net, x, dt = made(body)
+    wanted, _ = net(x, dt=dt)
+    stepper = net.stepper()
+    for row in range(3):
+        stepper.reset()
+        for t in range(x.shape[1]):
+            y = stepper(x[row, t].numpy(), dt[row, t].item())
+            np.testing.assert_allclose(y, wanted[row, t].detach(), rtol=0, atol=1e-9)
+
+
+def test_a_stepper_without_gaps_refuses_one() -> None:
+    seqs = from_arrays(np.zeros((2, 5, 2)) + np.arange(5)[:, None], [0.0, 1.0])
+    net = LiquidNetwork.for_data(seqs, infer(seqs)[0], units=3)
+    plain = LiquidNetwork(Identity([0.0, 0.0], [1.0, 1.0]), net.body, net.readout, task=net.task)
+    with pytest.raises(DataError, match=r"`x` must hold no NaN here; got one at column 1\. Use the encoder"):
+        plain.stepper()(np.array([0.0, np.nan], dtype=np.float32))
+
+
 def test_state_is_flat_and_described() -> None:
     net, x, dt = made(layers=2)
     _, h = net(x, dt=dt)

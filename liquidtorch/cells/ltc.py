@@ -140,10 +140,10 @@ class LTC(Cell):
         """Return a compiled stepper with the weights as they are now."""
         w_x = masked(softplus(self.w_x), self.live_x)
         features: Any = self._listed("x"), (w_x, self.mu_x, self.sigma_x, self.erev_x)
-        synapses, own = self.weights()[:4], self.weights()[4:]
-        units: Any = self._listed("h"), synapses
+        weights = self.weights()
+        units: Any = self._listed("h"), weights[:4]
         sizes = {"features": self.features, "unfolds": self.unfolds, "outputs": self.outputs}
-        return ops.ltc_stepper(features, units, *own, **sizes)
+        return ops.ltc_stepper(features, units, *weights[4:], **sizes)
 
     def _relist(self) -> None:
         super()._relist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +14,16 @@ from ..ops import Stepper
 
 
 def called(layer: Any) -> Stepper:
-    """Return a stepper that calls any layer with one row of one step."""
+    """Return a stepper that calls a copy of any layer, as it is now, with one row of one step."""
+    layer = copy.deepcopy(layer)
     like = next(layer.parameters())
     state = layer.initial(1)
 
     @torch.no_grad()
     def advance(x: np.ndarray, dt: float) -> np.ndarray:
         nonlocal state
-        y, state = layer(torch.as_tensor(x, dtype=like.dtype).view(1, 1, -1), state, dt=dt)
-        return y.view(-1).numpy()
+        y, state = layer(torch.as_tensor(x, dtype=like.dtype, device=like.device).view(1, 1, -1), state, dt=dt)
+        return y.view(-1).cpu().numpy()
 
     def reset() -> None:
         nonlocal state

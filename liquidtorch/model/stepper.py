@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..encoders import Identity, MissingAware
+from ..errors import DataError
 from ..layers.stepper import array
 from ..ops import Stepper
 from ..readout import MLP
@@ -32,6 +33,11 @@ class _Encoding:
     def __call__(self, x: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
         x = x.astype(self.mean.dtype, copy=False)
         if isinstance(self.encoder, Identity):
+            if np.isnan(x).any():
+                raise DataError(
+                    f"`x` must hold no NaN here; got one at column {int(np.isnan(x).argmax())}. "
+                    "Use the encoder MissingAware, or fill the gaps."
+                )
             return (x - self.mean) / self.scale, x
         seen = ~np.isnan(x)
         self.value = np.where(seen, x, self.value)

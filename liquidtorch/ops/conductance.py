@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .library import Arguments, integers, lanes, pointers, run, sequence
+from .library import ROWS, Arguments, integers, lanes, pointers, run, sequence
 from .operator import Family, Tensors
 
 CHUNK = 16  # of csrc/synapses.h
@@ -19,8 +19,7 @@ class LTC(Arguments):
     """The struct of csrc/ltc.h; the first fields are those of csrc/rows.h."""
 
     _fields_ = [  # noqa: RUF012
-        *integers("B T H"),
-        *pointers("h0 dt lengths reset h grad_h grad_h0 grad_dt"),
+        *ROWS,
         *integers("S unfolds"),
         *pointers("u start source place w mu sigma erev gleak vleak cm grad_u grad_synapse grad_unit"),
     ]
@@ -82,15 +81,11 @@ class LTCFamily(Family):
         u, h, dt, lengths, reset, *rest = tensors
         hs = found[0]
         B, T, H = hs.shape
-        given = (
-            sequence(h, dt, lengths, reset, hs) | _named(rest[:3], rest[3:]) | {"unfolds": options[0], "grad_h": grad}
-        )
+        given = sequence(h, dt, lengths, reset, hs) | _named(rest[:3], rest[3:])
+        given |= {"unfolds": options[0], "grad_h": grad}
         tiles, work = LTCFamily._work(hs, given["S"], options[0])
-        grad_u, grad_h0, grad_dt = (
-            hs.new_empty(B, T, 2 * H),
-            hs.new_empty(B, H),
-            hs.new_empty(B, T) if needed[2] else None,
-        )
+        grad_u, grad_h0 = hs.new_empty(B, T, 2 * H), hs.new_empty(B, H)
+        grad_dt = hs.new_empty(B, T) if needed[2] else None
         of_synapse, of_unit = hs.new_empty(tiles, 4, given["S"]), hs.new_empty(tiles, 3, H)
         given |= {"grad_u": grad_u, "grad_h0": grad_h0, "grad_dt": grad_dt, "u": u.contiguous()}  # pyright: ignore
         run("ltc_backward", hs.dtype, LTC(**given, grad_synapse=of_synapse, grad_unit=of_unit), tiles, 3 * work)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .library import Arguments, integers, lanes, pointers, run, sequence
+from .library import ROWS, Arguments, integers, lanes, pointers, run, sequence
 from .operator import Family, Tensors
 
 KINDS = ("linear", "mobius")  # csrc/scan.h
@@ -17,8 +17,7 @@ class Scan(Arguments):
     """The struct of csrc/scan.h."""
 
     _fields_ = [  # noqa: RUF012
-        *integers("B T H"),
-        *pointers("h0 dt lengths reset h grad_h grad_h0 grad_dt"),
+        *ROWS,
         *integers("kind"),
         *pointers("u rate grad_u grad_rate"),
     ]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .library import Arguments, entry, integers, lanes, pointers, run, sequence
+from .library import ROWS, Arguments, integers, lanes, pack, pointers, run, sequence
 from .operator import Family, Tensors
 
 KINDS = ("leaky", "leaky_euler", "liquid", "cfc", "cfc_no_gate", "cfc_pure")  # csrc/points.h
@@ -22,8 +22,7 @@ class Dense(Arguments):
     """The struct of csrc/dense.h; the first fields are those of csrc/rows.h."""
 
     _fields_ = [  # noqa: RUF012
-        *integers("B T H"),
-        *pointers("h0 dt lengths reset h grad_h grad_h0 grad_dt"),
+        *ROWS,
         *integers("kind carry Z maps activation"),
         *pointers("u pace A w packed[8] bias[8] kept value slope grad_map[8] grad_own"),
     ]
@@ -33,8 +32,7 @@ class Wired(Arguments):
     """The struct of csrc/wired.h; the first fields are those of csrc/rows.h."""
 
     _fields_ = [  # noqa: RUF012
-        *integers("B T H"),
-        *pointers("h0 dt lengths reset h grad_h grad_h0 grad_dt"),
+        *ROWS,
         *integers("kind carry S"),
         *pointers("u pace A w order start source weight kept grad_u grad_own grad_weight"),
     ]
@@ -99,15 +97,8 @@ def _wires(p: Parts) -> dict[str, Any]:
 
 def _chain(p: Parts, back: bool) -> dict[str, Any]:
     """The maps packed for csrc/product.h, the last one's weights in groups of a head."""
-    packed, width = [], lanes(p.h.dtype)
-    pack = entry("pack_back" if back else "pack", p.h.dtype)
-    for i, W in enumerate(p.maps):
-        W = W.contiguous()
-        groups, sources = (p.heads if i == len(p.maps) - 1 else 1), W.shape[-1]
-        targets = W.numel() // sources // groups
-        rows, columns = groups * -(-targets // width) * width, -(-sources // width) * width
-        packed.append(W.new_empty(rows * (columns if back else sources)))
-        pack(W.data_ptr(), groups, targets, sources, packed[-1].data_ptr())
+    groups = [1] * (len(p.maps) - 1) + [p.heads]
+    packed = [pack(W, n, back=back) for W, n in zip(p.maps, groups, strict=True)]
     Z = p.maps[0].shape[0] if p.biases else 0
     return {"Z": Z, "maps": len(p.maps), "activation": p.activation, "packed": packed}
 

@@ -81,6 +81,20 @@ def lanes(dtype: torch.dtype) -> int:
     return int(entry("lanes", dtype)())
 
 
+def padded(n: int, dtype: torch.dtype) -> int:
+    """Return n, rounded up to whole vectors."""
+    return -(-n // lanes(dtype)) * lanes(dtype)
+
+
+def pack(W: Tensor, groups: int = 1, *, back: bool = False) -> Tensor:
+    """Pack W, (groups*targets, sources) in any shape that ends in sources, for csrc/product.h: ahead, or `back`."""
+    W, sources = W.contiguous(), W.shape[-1]
+    targets = W.numel() // sources // groups
+    packed = W.new_empty(groups * padded(targets, W.dtype) * (padded(sources, W.dtype) if back else sources))
+    entry("pack_back" if back else "pack", W.dtype)(W.data_ptr(), groups, targets, sources, packed.data_ptr())
+    return packed
+
+
 class Arguments(ctypes.Structure):
     """The parent of every struct of csrc: fields are set by name, tensors as their address and kept alive."""
 
@@ -112,10 +126,13 @@ def integers(names: str) -> list[tuple[str, Any]]:
     return [(name, ctypes.c_int64) for name in names.split()]
 
 
+ROWS = [*integers("B T H"), *pointers("h0 dt lengths reset h grad_h grad_h0 grad_dt")]  # the struct of csrc/rows.h
+
+
 def sequence(
     h: Tensor | None, dt: Tensor | None, lengths: Tensor | None, reset: Tensor | None, hs: Tensor
 ) -> dict[str, Any]:
-    """Return the fields that every struct of a sequence begins with; hs (B, T, H) holds every state."""
+    """Return what the fields `ROWS` are filled with; hs (B, T, H) holds every state."""
     B, T, H = hs.shape
     return {
         "B": B, "T": T, "H": H, "h0": h.contiguous(), "dt": dt.contiguous(), "h": hs,  # pyright: ignore
@@ -124,16 +141,20 @@ def sequence(
     }  # fmt: skip
 
 
+def runtimes(maps: str) -> list[Path]:
+    """Return the OpenMP runtimes among what is loaded; the sixth field of a line is a path, which may hold spaces."""
+    paths = {Path(line.split(None, 5)[-1]) for line in maps.splitlines()}
+    return sorted(p for p in paths if p.name.startswith(("libgomp", "libiomp5", "libomp")))
+
+
 @functools.cache
 def team() -> int | None:
     """Return the address of the function that runs on the threads of PyTorch's OpenMP; None where it has none such."""
     maps = Path("/proc/self/maps")
     if not maps.is_file():
         return None
-    paths = {Path(line.split()[-1]) for line in maps.read_text().splitlines() if "omp" in line}
-    runtimes = sorted(p for p in paths if p.name.startswith(("libgomp", "libiomp5", "libomp")))
     home = Path(torch.__file__).parent
-    for path in sorted(runtimes, key=lambda p: home not in p.parents):  # its own first, if it brought one
+    for path in sorted(runtimes(maps.read_text()), key=lambda p: home not in p.parents):  # its own first, if any
         found = getattr(ctypes.CDLL(str(path)), "GOMP_parallel", None)
         if found is not None:
             return ctypes.cast(found, ctypes.c_void_p).value

@@ -15,7 +15,7 @@ from ..errors import OptionError, ShapeError
 from . import cpu
 from .diagonal import KINDS
 from .gated import forward_arguments, parts_of
-from .library import Arguments, entry, integers, lanes, pointers
+from .library import Arguments, entry, integers, pack, padded, pointers
 from .synapses import Synapses
 
 LEARNED = ("maps", "own", "biases")  # of cpu.Gates
@@ -123,16 +123,8 @@ def _compiled(name: str, arguments: Arguments, x: Tensor, h: Tensor, outputs: in
     return Stepper(len(row), advance, reset)
 
 
-def _packed(W: Tensor) -> Tensor:
-    """Pack W (targets, sources) for csrc/product.h."""
-    width = -(-W.shape[0] // lanes(W.dtype)) * lanes(W.dtype)
-    packed = W.new_empty(width * W.shape[1])
-    entry("pack", W.dtype)(W.contiguous().data_ptr(), 1, *W.shape, packed.data_ptr())
-    return packed
-
-
 def _room(like: Tensor, size: int) -> Tensor:
-    return like.new_zeros(-(-size // lanes(like.dtype)) * lanes(like.dtype))
+    return like.new_zeros(padded(size, like.dtype))
 
 
 @torch.no_grad()
@@ -147,7 +139,7 @@ def gated_stepper(gates: cpu.Gates, W_x: Tensor, b: Tensor | None, units: int, o
     name, inner = forward_arguments(parts, [h.view(1, 1, -1)])
     scratch = _room(W_x, entry(f"{name}_scratch", h.dtype)(ctypes.addressof(inner)) + 16)
     place = {"dense": None, "wired": None, name: ctypes.addressof(inner)}
-    given = {"x": x, "packed": _packed(W_x), "b": None if b is None else b.detach().clone(), "u": u, "dt": dt}
+    given = {"x": x, "packed": pack(W_x), "b": None if b is None else b.detach().clone(), "u": u, "dt": dt}
     start = scratch[-(scratch.data_ptr() // scratch.element_size()) % 16 :]
     arguments = GatedStep(F=len(x), width=len(W_x), **given, scratch=start, **place)
     arguments.alive |= {"inner": inner, "whole": scratch}
@@ -158,7 +150,7 @@ def gated_stepper(gates: cpu.Gates, W_x: Tensor, b: Tensor | None, units: int, o
 def diagonal_stepper(kind: str, W: Tensor, b: Tensor, tau: Tensor) -> Stepper:
     """Return a stepper of Linear or Mobius, W and b the maps of the gates and then of A."""
     h, x, u = W.new_zeros(len(tau)), W.new_zeros(W.shape[1]), _room(W, len(W))
-    given = {"x": x, "packed": _packed(W), "b": b.detach().clone(), "rate": 1 / tau, "u": u, "h": h}
+    given = {"x": x, "packed": pack(W), "b": b.detach().clone(), "rate": 1 / tau, "u": u, "h": h}
     arguments = ScanStep(F=len(x), H=len(h), kind=KINDS.index(kind), **given)
     return _compiled("scan", arguments, x, h, len(h))
 

@@ -30,8 +30,6 @@ typedef struct {
 
 INLINE int64_t rows_of_tile(const Dense *d, int64_t tile) { return d->rows.B - tile * TILE < TILE ? d->rows.B - tile * TILE : TILE; }
 INLINE int64_t heads_width(const Dense *d) { return heads_of((int)d->kind, (int)d->carry) * padded(d->rows.H); }
-INLINE int64_t ends(const Dense *d, int64_t b) { return d->rows.lengths ? d->rows.lengths[b] : d->rows.T; }
-INLINE int starts_anew(const Dense *d, int64_t b, int64_t t) { return d->rows.reset && d->rows.reset[b * d->rows.T + t]; }
 
 /* How many numbers dense_forward and dense_backward need to work in. */
 static int64_t dense_scratch(const Dense *d) {
@@ -161,15 +159,15 @@ static void dense_forward(const Dense *d, int64_t tile, real *scratch) {
     for (int64_t r = 0; r < rows; r++) {
         copy_part(h + r * pad, d->rows.h0 + (first + r) * H, H);
         last[r] = -1;
-        if (ends(d, first + r) > longest) longest = ends(d, first + r);
+        if (ends(&d->rows, first + r) > longest) longest = ends(&d->rows, first + r);
     }
     for (int64_t t = 0; t < longest; t++) {
         for (int64_t r = 0; r < rows; r++)
-            if (t < ends(d, first + r) && starts_anew(d, first + r, t)) memset(h + r * pad, 0, (size_t)pad * sizeof(real));
+            if (t < ends(&d->rows, first + r) && starts_anew(&d->rows, first + r, t)) memset(h + r * pad, 0, (size_t)pad * sizeof(real));
         run_chain(d, tile, t, rows, h, hidden, z);
         for (int64_t r = 0; r < rows; r++) {
             const int64_t at = (first + r) * T + t;
-            if (t < ends(d, first + r)) {
+            if (t < ends(&d->rows, first + r)) {
                 real dt = d->rows.dt[at], *kept = d->kept ? d->kept + at * all_heads : 0;
                 follow_dt(d, dt, last + r, leak + r * pad);
 #define CALL(kind, carry) row_forward(kind, carry, d, dt, z + r * width, leak + r * pad, h + r * pad, kept)
@@ -194,7 +192,7 @@ static void run_chain_back(const Dense *d, int64_t tile, int64_t t, int64_t rows
         product(rows, dz, dz_row, d->packed[m], dz_row, to, wide, wide);
         for (int64_t r = 0; r < rows; r++) {
             const int64_t at = (first + r) * T + t;
-            const int live = t < ends(d, first + r);
+            const int live = t < ends(&d->rows, first + r);
             const real *slope = d->slope + ((m - 1) * d->rows.B * T + at) * Z;
             for (int64_t i = 0; i < Z; i += LANES) {
                 lanes x = live ? load(to + r * wide + i) * load_part(slope + i, Z - i) : (lanes){0};
@@ -222,13 +220,13 @@ static void dense_backward(const Dense *d, int64_t tile, real *scratch) {
             for (int64_t i = 0; i < pad; i += LANES)
                 store(g + r * pad + i, load(g + r * pad + i) + load_part(d->rows.grad_h + at * H + i, H - i));
             real *heads_out = d->grad_map[d->maps - 1] + at * heads * H;
-            if (t >= ends(d, b)) {
+            if (t >= ends(&d->rows, b)) {
                 memset(z + r * width, 0, (size_t)width * sizeof(real));
                 memset(heads_out, 0, (size_t)(heads * H) * sizeof(real));
                 if (d->rows.grad_dt) d->rows.grad_dt[at] = 0;
                 continue;
             }
-            const real *before = starts_anew(d, b, t) ? 0 : t ? d->rows.h + (at - 1) * H : d->rows.h0 + b * H;
+            const real *before = starts_anew(&d->rows, b, t) ? 0 : t ? d->rows.h + (at - 1) * H : d->rows.h0 + b * H;
             const real *kept = d->kept + at * heads * H;
             real dt = d->rows.dt[at], ddt = 0;
             follow_dt(d, dt, last + r, leak + r * pad);
@@ -240,7 +238,7 @@ static void dense_backward(const Dense *d, int64_t tile, real *scratch) {
         }
         run_chain_back(d, tile, t, rows, z, hidden, g);
         for (int64_t r = 0; r < rows; r++)
-            if (t < ends(d, first + r) && starts_anew(d, first + r, t)) memset(g + r * pad, 0, (size_t)pad * sizeof(real));
+            if (t < ends(&d->rows, first + r) && starts_anew(&d->rows, first + r, t)) memset(g + r * pad, 0, (size_t)pad * sizeof(real));
     }
     for (int64_t r = 0; r < rows; r++) copy_part(d->rows.grad_h0 + (first + r) * H, g + r * pad, H);
     for (int k = 0; k < 3; k++) copy_part(d->grad_own + (tile * 3 + k) * H, own + k * pad, H);

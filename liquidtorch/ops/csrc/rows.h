@@ -16,17 +16,20 @@ typedef struct {
     real *grad_dt;          /* (B,T) out, or NULL */
 } Rows;
 
+/* Where row b ends, and whether its state is 0 before step t. */
+INLINE int64_t ends(const Rows *d, int64_t b) { return d->lengths ? d->lengths[b] : d->T; }
+INLINE int starts_anew(const Rows *d, int64_t b, int64_t t) { return d->reset && d->reset[b * d->T + t]; }
+
 typedef struct {
-    int64_t first, count, longest, shortest; /* rows, and the ends of the longest and the shortest */
+    int64_t first, count, longest; /* rows, and the end of the longest */
 } Tile;
 
 static Tile tile_of(const Rows *d, int64_t tile) {
-    Tile at = {tile * LANES, d->B - tile * LANES, d->lengths ? 0 : d->T, d->T};
+    Tile at = {tile * LANES, d->B - tile * LANES, d->lengths ? 0 : d->T};
     if (at.count > LANES) at.count = LANES;
     for (int64_t r = 0; d->lengths && r < at.count; r++) {
         int64_t end = d->lengths[at.first + r];
         if (end > at.longest) at.longest = end;
-        if (end < at.shortest) at.shortest = end;
     }
     return at;
 }

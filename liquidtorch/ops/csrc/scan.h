@@ -60,14 +60,14 @@ INLINE lanes scan_step_back(
 
 INLINE void scan_row(const int kind, const Scan *d, int64_t b, real *h) {
     const Rows *rows = &d->rows;
-    const int64_t T = rows->T, H = rows->H, U = parts_of(d) * H, end = rows->lengths ? rows->lengths[b] : T;
+    const int64_t T = rows->T, H = rows->H, U = parts_of(d) * H, end = ends(rows, b);
     memcpy(h, rows->h0 + b * H, (size_t)H * sizeof(real));
     for (int64_t t = 0; t < T; t++) {
         real *out = rows->h + (b * T + t) * H;
         if (t < end) {
             const real *u = d->u + (b * T + t) * U;
             lanes dt = all(rows->dt[b * T + t]);
-            if (rows->reset && rows->reset[b * T + t]) memset(h, 0, (size_t)H * sizeof(real));
+            if (starts_anew(rows, b, t)) memset(h, 0, (size_t)H * sizeof(real));
             for (int64_t i = 0; i < H; i += LANES) {
                 lanes after = scan_step(kind, u, H, i, load_part(h + i, H - i), dt, load_part(d->rate + i, H - i));
                 store_part(h + i, after, H - i);
@@ -81,12 +81,12 @@ INLINE void scan_row(const int kind, const Scan *d, int64_t b, real *h) {
 
 INLINE void scan_row_back(const int kind, const Scan *d, int64_t b, real *g, real *drate) {
     const Rows *rows = &d->rows;
-    const int64_t T = rows->T, H = rows->H, U = parts_of(d) * H, end = rows->lengths ? rows->lengths[b] : T;
+    const int64_t T = rows->T, H = rows->H, U = parts_of(d) * H, end = ends(rows, b);
     memset(g, 0, (size_t)H * sizeof(real));
     memset(drate, 0, (size_t)H * sizeof(real));
     for (int64_t t = T - 1; t >= 0; t--) {
         const int64_t at = b * T + t;
-        const int fresh = rows->reset && rows->reset[at], live = t < end;
+        const int fresh = starts_anew(rows, b, t), live = t < end;
         const real *before = fresh ? 0 : t ? rows->h + (at - 1) * H : rows->h0 + b * H;
         lanes dt = all(rows->dt[at]), ddt = {0};
         for (int64_t i = 0; i < H; i += LANES) {
