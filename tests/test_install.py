@@ -40,7 +40,7 @@ def test_with_a_compiler_the_kernels_are_inside(tmp_path: Path, kernels: None) -
     built = wheel(tmp_path, "cc")
     assert "-py3-none-linux_" in built.name
     inside = zipfile.ZipFile(built).namelist()
-    assert "liquidtorch/ops/liquid-baseline.so" in inside
+    assert "liquidtorch/ops/lib/liquid-baseline.so" in inside
     assert "liquidtorch/ops/csrc/liquid.c" in inside, "the text is what the libraries are checked against"
 
 

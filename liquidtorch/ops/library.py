@@ -20,11 +20,11 @@ WORTH = 60_000  # operations: some 20 us, for which it pays to wake a second thr
 
 
 def _candidates(name: str) -> list[Path]:
-    """Where an installed library may be: beside this file, or, installed as editable, among the packages."""
-    found = [Path(__file__).parent / name]
+    """Where an installed library may be: beneath this file, or, installed as editable, among the packages."""
+    found = [Path(__file__).parent / "lib" / name]
     try:
         files = importlib.metadata.distribution("liquidtorch")
-        found.append(Path(str(files.locate_file(f"liquidtorch/ops/{name}"))))
+        found.append(Path(str(files.locate_file(f"liquidtorch/ops/lib/{name}"))))
     except importlib.metadata.PackageNotFoundError:
         pass
     return found
