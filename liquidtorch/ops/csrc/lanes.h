@@ -10,8 +10,14 @@
 #if defined(__AVX512F__) && VECTOR == 64
 #include <immintrin.h>
 #define AVX512 1
+#define AVX2 0
+#elif defined(__AVX2__) && VECTOR == 32
+#include <immintrin.h>
+#define AVX512 0
+#define AVX2 1
 #else
 #define AVX512 0
+#define AVX2 0
 #endif
 
 #if REAL == 32
@@ -96,6 +102,10 @@ INLINE lanes at_most(lanes x, real bound) {
     return (lanes)_mm512_min_ps((__m512)all(bound), (__m512)x);
 #elif AVX512
     return (lanes)_mm512_min_pd((__m512d)all(bound), (__m512d)x);
+#elif AVX2 && REAL == 32
+    return (lanes)_mm256_min_ps((__m256)all(bound), (__m256)x);
+#elif AVX2
+    return (lanes)_mm256_min_pd((__m256d)all(bound), (__m256d)x);
 #else
     return choose(x > all(bound), all(bound), x);
 #endif
@@ -106,6 +116,10 @@ INLINE lanes at_least(lanes x, real bound) {
     return (lanes)_mm512_max_ps((__m512)all(bound), (__m512)x);
 #elif AVX512
     return (lanes)_mm512_max_pd((__m512d)all(bound), (__m512d)x);
+#elif AVX2 && REAL == 32
+    return (lanes)_mm256_max_ps((__m256)all(bound), (__m256)x);
+#elif AVX2
+    return (lanes)_mm256_max_pd((__m256d)all(bound), (__m256d)x);
 #else
     return choose(x < all(bound), all(bound), x);
 #endif
@@ -226,9 +240,8 @@ INLINE lanes sigmoid_of_power(lanes y) {
 #if AVX512
     lanes power = (lanes)_mm512_scalef_ps((__m512)p, (__m512)n);
     return inverse(1 + power);
-#else
-    lanes power = (lanes)((((mask)shifted - (mask)all(MAGIC)) + BIAS) << EXPONENT);
-    return inverse(1 + p * power);
+#else /* the whole number is added to the exponent: MAGIC's own bits leave at the top */
+    return inverse(1 + (lanes)((mask)p + ((mask)shifted << EXPONENT)));
 #endif
 #else
     return sigmoid_of(y * -0.69314718055994530942);
