@@ -54,7 +54,7 @@ def solve(expand: Expand, start: Sequence[float], dt: float, steps: int, order: 
     while done < steps:
         series = expand(state.tolist(), order)
         reach = _reach(series)
-        ready = min(int((gone + reach) / dt * (1 + 1e-12)), steps - done)
+        ready = int(min((gone + reach) / dt * (1 + 1e-12), steps - done))
         if ready:
             times = dt * np.arange(1, ready + 1) - gone
             found[done : done + ready] = _values(series, times)

@@ -58,7 +58,7 @@ def condition_number(states: Array) -> float:
     -------
     float
         At least 1; infinite where states span fewer than N directions. Above 1e7 a readout solved from `X^T X` loses
-        its digits, above 1e15 float64 cannot tell it from infinite.
+        its digits; above 1/eps, 4.5e15, it is called infinite.
 
     Raises
     ------
@@ -72,7 +72,8 @@ def condition_number(states: Array) -> float:
     """
     matrix = as_matrix(states)
     s = centred_spectrum(matrix)
-    return (s[0] / s[-1]).item() if len(s) == matrix.shape[1] and s[-1] > 0 else math.inf
+    spans = len(s) == matrix.shape[1] and s[-1] > s[0] * torch.finfo(s.dtype).eps
+    return (s[0] / s[-1]).item() if spans else math.inf
 
 
 def centred_spectrum(states: Array) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,13 +16,14 @@ from .rank import is_spikes
 
 CHUNK = 10  # steps between two renormalisations of the gradient
 LEAST = 3 * CHUNK  # steps: one chunk to measure between two to leave out
-SATURATED = 0.1  # of the spread of states: there a distance grows no more as a small one does
+SATURATED = 0.5  # of the spread of states: there a distance grows no more as a small one does
 SMALLEST = 1e-12  # of the spread of states: there it is rounding
+PROBE = 1e-6  # a change of the input small enough to cross no threshold
 
 
 def lyapunov(
-    layer: Layer, x: Array, *, dt: Times = 1.0, method: str = "auto", washout: int | None = None, size: float = 1e-6,
-    copies: int = 16, seed: int = 0,
+    layer: Layer, x: Array, *, dt: Times = 1.0, method: str = "auto", washout: int | None = None,
+    size: float | None = None, copies: int = 16, seed: int = 0,
 ) -> float:  # fmt: skip
     """Measure the largest Lyapunov exponent of a layer under its input: negative forgets, positive is chaos.
 
@@ -42,9 +44,9 @@ def lyapunov(
     washout : int, 0 to T/2 - 10, optional
         Steps left out at the start, where the state still comes from its initial value, and by "gradient" at the end
         too, where the gradient still has the direction it was drawn with; a tenth of T if left out.
-    size : float, above 0
-        Perturbation only: standard deviation of the change, in units of that of x. Where x is spikes one of them is
-        flipped instead.
+    size : float, above 0, optional
+        Perturbation only: how far the change moves the state, in units of the state's spread over time; 1e-6 if left
+        out, 0.02 for layers that spike. Where x is spikes, one place is flipped instead.
     copies : int, at least 1
         Perturbation only: changes tried on each row.
     seed : int, at least 0
@@ -62,15 +64,16 @@ def lyapunov(
 
     Notes
     -----
-    Gradient: a forward and a backward pass, in chunks of 10 steps, from the end to the start; `J^T` has the exponents of
-    J, and gradients have kernels where tangents have none. Scatter falls with 1/sqrt(B*T). Perturbation: fits the logarithm of
-    the mean distance from the change on, until it reaches a tenth of the states' spread, or rounding, or the end; with
-    spikes it is an average slope over few steps, so trust its sign more than its digits.
+    Gradient: a forward and a backward pass, in chunks of 10 steps, from the end to the start; `J^T` has the exponents
+    of J, and gradients have kernels where tangents have none. Scatter falls with 1/sqrt(B*T). Perturbation: fits the
+    logarithm of the mean distance from the change on, until it reaches half of the state's spread, or rounding, or
+    the end. An infinitesimal change moves no spike and dies with the leak, whatever the network does, so the size of a
+    change counts; the slope is over few steps: trust its sign more than its digits.
 
     Source
     ------
-    Gradient: Benettin, Galgani, Giorgilli and Strelcyn 1980, Meccanica 15, on the transposed products. Perturbation: Legenstein and Maass 2007, What
-    makes a dynamical system computationally powerful?, section 4.
+    Gradient: Benettin, Galgani, Giorgilli and Strelcyn 1980, Meccanica 15, on the transposed products. Perturbation:
+    Legenstein and Maass 2007, What makes a dynamical system computationally powerful?, section 4.
 
     Examples
     --------
@@ -80,7 +83,6 @@ def lyapunov(
     True
     """
     check_choice("method", method, ("auto", "gradient", "perturbation"))
-    check_range("size", size, 0, open_low=True)
     copies = check_range("copies", copies, 1, whole=True)
     layer, x, dt = ready(layer, x, dt)
     if not layer.causal:
@@ -89,9 +91,12 @@ def lyapunov(
     if steps < LEAST:
         raise ShapeError(f"`x` must have {LEAST} steps or more; got {steps}.")
     washout = check_range("washout", steps // 10 if washout is None else washout, 0, steps // 2 - CHUNK, whole=True)
+    spiking = any(getattr(module, "spiking", False) for module in layer.modules())
     if method == "auto":
-        spiking = any(getattr(module, "spiking", False) for module in layer.modules())
         method = "perturbation" if spiking else "gradient"
+    if size is None:
+        size = 0.02 if spiking else 1e-6
+    check_range("size", size, 0, open_low=True)
     draw = generator(seed)
     with torch.no_grad():
         if method == "gradient":
@@ -133,31 +138,37 @@ def _pulled_back(layer: Layer, start: list[Tensor], g: list[Tensor], x: Tensor, 
 def _perturbation(
     layer: Layer, x: Tensor, dt: Tensor, washout: int, size: float, copies: int, draw: torch.Generator
 ) -> float:  # fmt: skip
-    h = layer(x[:, :washout], dt=dt[:, :washout])[1] if washout else layer.initial(len(x))
-    h = whole(layer, [a.repeat_interleave(copies + 1, 0) for a in parts(h)])
-    now, dt = x[:, washout].repeat_interleave(copies + 1, 0), dt[:, washout:]
-    now = _changed(now, x, size, copies, draw)
-    states = []
-    for t in range(washout, x.shape[1]):
-        fed = now if t == washout else x[:, t].repeat_interleave(copies + 1, 0)
-        at = dt[:, t - washout].repeat_interleave(copies + 1, 0).unsqueeze(1)
-        h = layer(fed.unsqueeze(1), h, dt=at)[1]
-        states.append(torch.cat(parts(h), dim=1))
-    every = torch.stack(states, dim=1).unflatten(0, (len(x), copies + 1))  # (B, copies + 1, steps, width)
-    apart = (every[:, 1:] - every[:, :1]).norm(dim=-1).mean(1)  # (B, steps)
-    spread = (every[:, 0] - every[:, 0].mean(1, keepdim=True)).square().sum(-1).mean(1).sqrt()
-    return sum(_slope(a, s, t) for a, s, t in zip(apart, spread, dt.cumsum(1), strict=True)) / len(x)
+    h = layer.initial(len(x))
+    if washout:
+        h = layer(x[:, :washout], dt=dt[:, :washout])[1]
+    x, dt = x[:, washout:], dt[:, washout:]
+    own = _states(layer, x, h, dt)  # (B, T, width)
+    spread = (own - own.mean(1, keepdim=True)).square().sum(-1).mean(1).sqrt()  # (B,)
 
-
-def _changed(now: Tensor, x: Tensor, size: float, copies: int, draw: torch.Generator) -> Tensor:
-    """Return the inputs of one step, (B * (copies + 1), F), changed in all rows but the first of each row of x."""
-    other = torch.arange(len(now)) % (copies + 1) != 0
+    h = whole(layer, [a.repeat_interleave(copies, 0) for a in parts(h)])
+    own, x, dt = (a.repeat_interleave(copies, 0) for a in (own, x, dt))
     if is_spikes(x):
-        place = torch.randint(now.shape[1], (len(now),), generator=draw)
-        flip = torch.nn.functional.one_hot(place, now.shape[1]).bool() & other.unsqueeze(1)
-        return torch.where(flip.to(now.device), (now == 0).to(now), now)
-    noise = torch.randn(now.shape, generator=draw, dtype=torch.float64).to(now) * (x.std() or 1.0)
-    return now + size * noise * other.unsqueeze(1).to(now)
+        place = torch.randint(x.shape[2], (len(x),), generator=draw).to(x.device)
+        here = torch.nn.functional.one_hot(place, x.shape[2]).bool()
+        first = torch.where(here, (x[:, 0] == 0).to(x), x[:, 0])
+    else:  # so far that the states are moved by `size`; until a threshold is reached, that is in proportion
+        change = PROBE * torch.randn(x[:, 0].shape, generator=draw, dtype=torch.float64).to(x)
+        moved = _states(layer, (x[:, 0] + change).unsqueeze(1), h, dt[:, :1])[:, 0] - own[:, 0]
+        wanted = size * spread.repeat_interleave(copies, 0)
+        first = x[:, 0] + change * (wanted / moved.norm(dim=1)).nan_to_num(posinf=0.0).unsqueeze(1)
+    others = _states(layer, torch.cat([first.unsqueeze(1), x[:, 1:]], dim=1), h, dt)
+    apart = (others - own).norm(dim=-1).unflatten(0, (-1, copies)).mean(1)  # (B, T)
+    time = dt[::copies].cumsum(1)
+    return sum(_slope(a, s, t) for a, s, t in zip(apart, spread, time, strict=True)) / len(apart)
+
+
+def _states(layer: Layer, x: Tensor, h: Any, dt: Tensor) -> Tensor:
+    """Return all of the state after every step, (B, T, width)."""
+    found = []
+    for t in range(x.shape[1]):
+        h = layer(x[:, t : t + 1], h, dt=dt[:, t : t + 1])[1]
+        found.append(torch.cat(parts(h), dim=1))
+    return torch.stack(found, dim=1)
 
 
 def _slope(apart: Tensor, spread: Tensor, time: Tensor) -> float:

@@ -20,7 +20,7 @@ class Memory(NamedTuple):
     total : float
         The sum of `curve`, at most the number of outputs.
     curve : (features, delays + 1) float64 tensor
-        The share of each delayed input that a linear readout recovers, 0 to 1, delay 0 first.
+        The share of each delayed input that a linear readout recovers, delay 0 first: 0 to 1 but for scatter.
     """
 
     total: float
@@ -33,8 +33,9 @@ def memory_capacity(
 ) -> Memory:  # fmt: skip
     """Measure how much of past inputs a linear readout of the states recovers.
 
-    `MC = sum over k of corr(u[t-k], readout_k(y[t]))^2`, u white and uniform; corr on a part of the series that the
-    readouts were not solved on, and the square that chance alone would give, `1/(steps/2 - 1)`, taken off.
+    `MC = sum over k of cov(u[t-k], readout_k(y[t])) / var(u)`, u white and uniform, on a part of the series that the
+    readouts were not solved on. Of the best readouts these are the squared correlations of the definition; of readouts
+    solved from finitely many steps the covariance alone has no floor, for it is linear in their weights.
 
     Parameters
     ----------
@@ -67,13 +68,13 @@ def memory_capacity(
     -----
     Delay 0 counts: with it a linear network of N states, none of them a sum of others, has N in total; subtract
     `curve[:, 0]` for sums from delay 1. Several features are driven at once, each by inputs of its own, and share the
-    N. Values are unbiased, so a delay that is forgotten scatters around 0 and may be slightly below. One run of the
-    layer and a least-squares problem of steps/2 rows: O(steps * N^2).
+    N. Values are unbiased, so a delay that is forgotten scatters around 0 by `2*sqrt(N)/steps` and may be below, and
+    the total by up to `2*N*sqrt(K)/steps`. One run of the layer and a least-squares problem of steps/2 rows: O(steps * N^2).
 
     Source
     ------
-    Jaeger 2001, Short term memory in echo state networks, GMD report 152, definition 1 and proposition 2; taking off
-    the floor and scoring on other steps are ours: in-sample squares exceed N.
+    Jaeger 2001, Short term memory in echo state networks, GMD report 152, definition 1 and proposition 2. Scoring on
+    other steps, without a square, is ours: in sample chance adds N/steps a delay, and sums exceed N.
 
     Examples
     --------
@@ -88,12 +89,8 @@ def memory_capacity(
     wanted = lagged(u, delays).flatten(1)
     design = torch.cat([y, torch.ones_like(y[:, :1])], dim=1)
     weights = torch.linalg.lstsq(design[:half].cpu(), wanted[:half].cpu(), driver="gelsd").solution.to(y.device)
-    read, wanted = design[half:] @ weights, wanted[half:]
-    read, wanted = read - read.mean(0), wanted - wanted.mean(0)
-    power = (read**2).sum(0) * (wanted**2).sum(0)
-    squared = torch.where(power > 0, (read * wanted).sum(0) ** 2 / power, 0.0)
-    floor = 1 / (len(read) - 1)
-    curve = ((squared - floor) / (1 - floor)).view(delays + 1, -1).T.cpu()
+    read, wanted = design[half:] @ weights, wanted[half:] - wanted[half:].mean(0)
+    curve = ((read * wanted).sum(0) / wanted.square().sum(0)).view(delays + 1, -1).T.cpu()
     return Memory(curve.sum().item(), curve)
 
 

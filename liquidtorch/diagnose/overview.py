@@ -127,7 +127,7 @@ def _states(y: Tensor) -> dict[str, Any]:
 def _told_apart(layer: Layer, x: Tensor, dt: float, seed: int) -> dict[str, Any]:
     """Return ranks and separation of pieces of x, as many as the layer has outputs, if there are so many."""
     wanted = min(INPUTS, layer.outputs)
-    length = min(x.shape[1], max(1, x.shape[0] * x.shape[1] // wanted))
+    length = max(1, x.shape[1] // -(-wanted // len(x)))  # of so many pieces a row
     pieces = x.unfold(1, length, length).transpose(2, 3).flatten(0, 1)[:wanted]
     found: dict[str, Any] = {
         "rank": {

@@ -173,6 +173,6 @@ def _variation(s: Tensor) -> float:
 def _fano(s: Tensor, window: int) -> float:
     counts = s[:, : s.shape[1] // window * window].unflatten(1, (-1, window)).sum(2).flatten(0, 1)  # (windows, N)
     counts = counts[:, counts.sum(0) > 0]
-    if len(counts) < 2:
+    if len(counts) < 2 or counts.shape[1] == 0:
         return math.nan
     return (counts.var(0) / counts.mean(0)).mean().item()
