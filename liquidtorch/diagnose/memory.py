@@ -69,7 +69,8 @@ def memory_capacity(
     Delay 0 counts: with it a linear network of N states, none of them a sum of others, has N in total; subtract
     `curve[:, 0]` for sums from delay 1. Several features are driven at once, each by inputs of its own, and share the
     N. Values are unbiased, so a delay that is forgotten scatters around 0 by `2*sqrt(N)/steps` and may be below, and
-    the total by up to `2*N*sqrt(K)/steps`. One run of the layer and a least-squares problem of steps/2 rows: O(steps * N^2).
+    the total by up to `2*N*sqrt(K)/steps`. One run of the layer and least squares of steps/2
+    rows: O(steps * N^2).
 
     Source
     ------
