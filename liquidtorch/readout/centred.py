@@ -116,7 +116,7 @@ class Centred:
             return whole
         whole.shift.copy_(parts[0].shift)
         offsets = torch.stack([part.offset + (part.shift - whole.shift) for part in parts])
-        weights = torch.tensor([part.weight for part in parts]).to(offsets)
+        weights = torch.tensor([part.weight for part in parts], dtype=torch.float64).to(offsets.device)
         whole.rows, whole.weight = sum(part.rows for part in parts), sum(part.weight for part in parts)
         whole.offset.copy_(weights @ offsets / whole.weight)
         whole._join(parts, weights.sqrt()[:, None] * (offsets - whole.offset))

@@ -50,10 +50,10 @@ class Factor(Centred):
         return max(super()._count(), 2 * len(self.shift))  # the old triangle is factored again with every block
 
     def _take(self, z: Tensor) -> None:
-        self.triangle = torch.linalg.qr(torch.cat([self.triangle, z]), mode="r")[1]
+        self.triangle = _factored([self.triangle, z])
 
     def _join(self, parts: list[Self], between: Tensor) -> None:
-        self.triangle = torch.linalg.qr(torch.cat([*(part.triangle for part in parts), between]), mode="r")[1]
+        self.triangle = _factored([*(part.triangle for part in parts), between])
 
     def _scatter(self) -> dict[str, Tensor]:
         return {"triangle": self.triangle}
@@ -76,3 +76,7 @@ class Factor(Centred):
         F = self.features
         within = (self.triangle[:, :F] @ weight.T - self.triangle[:, F:]).square().sum(0)
         return within + self._beside(weight, bias)
+
+
+def _factored(rows: list[Tensor]) -> Tensor:
+    return torch.linalg.qr(torch.cat(rows), mode="r")[1].contiguous()  # LAPACK leaves it column by column
