@@ -140,7 +140,7 @@ def ridge(
     else:
         scores = _blocks(parts, path.tolist())
     penalty = path.expand(total.outputs) if given is not None else path[_best(scores, spectrum, per_output)]
-    weight = spectrum.weights(penalty.to(spectrum.cross))
+    weight = spectrum.weights(penalty)
     x, y = total.means
     method = "svd" if isinstance(total, Factor) else "gram"
     condition = spectrum.condition(path[-1].item())

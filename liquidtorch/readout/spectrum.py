@@ -37,7 +37,8 @@ class Spectrum:
 
     def shrunk(self, penalty: Penalty) -> Tensor:
         """Return 1 / (s^2 + lambda), (r, 1) or (r, O)."""
-        return 1 / (self.squares[:, None] + torch.as_tensor(penalty).to(self.squares) * self.unit)
+        relative = torch.as_tensor(penalty, dtype=self.squares.dtype, device=self.squares.device)
+        return 1 / (self.squares[:, None] + relative * self.unit)
 
     def residual(self, penalty: float) -> Tensor:
         """Return the sum of squared errors (O,) on the rows themselves, as a sum of what is not negative."""
