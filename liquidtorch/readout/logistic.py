@@ -19,7 +19,7 @@ from .targets import one_hot
 
 PATH = tuple(10.0 ** (e / 2) for e in range(2, -15, -1))  # 1e1 to 1e-7
 WORSE = 3  # penalties in a row that do no better, after which no smaller one is tried
-EXACT, ENOUGH = 1e-12, 1e-5  # nats a row that may be left to gain: in the end, and while penalties are compared
+EXACT, ENOUGH = 1e-18, 1e-8  # nats a row that may be left to gain: in the end, and while penalties are compared
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from .spectrum import Spectrum
 
 STEPS, INNER, HALVINGS = 100, 200, 30
+ROUNDING = 1e-12  # of f, relative: below it only the gradient tells whether a step was good
 
 
 @dataclass(frozen=True)
@@ -81,21 +83,23 @@ def minimise(f: Softmax, whiten: Whitening, theta: Tensor, tolerance: float) -> 
     ------
     Nocedal, Wright (2006), Numerical Optimization, algorithm 7.1 (line search Newton-CG).
     """
-    loss = f.loss(theta)
+    loss, before = f.loss(theta), math.inf
     for _ in range(STEPS):
         gradient, p = f.gradient(theta)
         size = (gradient * whiten(gradient)).sum().item()  # about twice what is left to gain
-        if size <= 2 * tolerance:
+        if size <= 2 * tolerance or before <= size <= ROUNDING * abs(loss):
             break
-        step = _solve(f, whiten, p, gradient, accuracy=min(0.25, (size / max(f.weight.sum().item(), 1.0)) ** 0.5))
+        before = size
+        share = (size / f.weight.sum().item()) ** 0.5
+        step = _solve(f, whiten, p, gradient, accuracy=min(max(share, 1e-4), 0.25))
         slope = (gradient * step).sum().item()
         for halving in range(HALVINGS):
             ahead = theta + 0.5**halving * step
             new = f.loss(ahead)
-            if new <= loss + 1e-4 * 0.5**halving * slope:
+            if new <= loss + 1e-4 * 0.5**halving * slope + ROUNDING * abs(loss):
                 break
         else:
-            break  # rounding: f cannot be lowered
+            break
         theta, loss = ahead, new
     return theta
 
