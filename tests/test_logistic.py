@@ -169,7 +169,7 @@ def test_messages() -> None:
     x, codes = drawn(10, 3, 2)
     with pytest.raises(OptionError, match="`select` must be one of 'blocks'; got 'gcv'"):
         Logistic(3, 2).solve(x, codes, select="gcv")
-    with pytest.raises(OptionError, match="`penalties` must be above 0; got 0.0"):
+    with pytest.raises(OptionError, match=r"`penalties` must be above 0; got 0\.0"):
         Logistic(3, 2).solve(x, codes, select=0.0)
     with pytest.raises(DataError, match="`codes` must be whole numbers from 0 to 1; got 2"):
         Logistic(3, 2).solve(x, codes + 2)

@@ -340,7 +340,7 @@ def test_messages() -> None:
         Ridge(3, 2).solve(x, y, penalties=[1.0], select=0.1)
     with pytest.raises(OptionError, match="`penalties` must hold at least one penalty"):
         ridge(part, penalties=[], select="gcv")
-    with pytest.raises(OptionError, match="`penalties` must be a number at least 0; got -1.0"):
+    with pytest.raises(OptionError, match=r"`penalties` must be a number at least 0; got -1\.0"):
         ridge(part, penalties=[-1.0], select="gcv")
     with pytest.raises(OptionError, match="`select` must be a number at least 0; got -1"):
         ridge(part, select=-1)

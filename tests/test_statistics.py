@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -75,7 +77,7 @@ def test_any_order_of_blocks(kind: type[Centred], cuts: list[int], order: object
     x, y = drawn(60, 5, 2)
     weight = torch.linspace(0.1, 3.0, 60, dtype=torch.float64) if weighted else None
     bounds = sorted([0, *cuts, 60])
-    blocks = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    blocks = [slice(a, b) for a, b in itertools.pairwise(bounds)]
     order.shuffle(blocks)  # pyright: ignore[reportAttributeAccessIssue]
     found = kind(5, 2)
     for part in blocks:
@@ -198,7 +200,7 @@ def test_messages() -> None:
         Statistics(3, 2).add(x, y[:3])
     with pytest.raises(ShapeError, match=r"`weight` must have the shape \(rows=4\); got \(3,\)"):
         Statistics(3, 2).add(x, y, torch.ones(3))
-    with pytest.raises(DataError, match="`weight` must be at least 0 and finite; got -1.0 at row 2"):
+    with pytest.raises(DataError, match=r"`weight` must be at least 0 and finite; got -1\.0 at row 2"):
         Statistics(3, 2).add(x, y, torch.tensor([1.0, 1.0, -1.0, 1.0]))
     with pytest.raises(OptionError, match="`parts` must be of one kind, with the same features"):
         Statistics(3, 2) + Statistics(3, 1)
