@@ -194,8 +194,13 @@ def test_solve_goes_over_to_the_singular_values_and_says_why() -> None:
     found = readout.solve(x, y, penalties=[1e-3, 1e-13], groups=torch.arange(60))
     assert found.method == "svd"
     assert found.reason == f"the condition number {found.condition:.1e} is above 1e+07"
-    found = readout.solve(x, y, groups=torch.arange(60))
+    found = readout.solve(x, y, groups=torch.arange(60), penalties=torch.tensor([1e-1, 1e-9, 1e-11]))
+    assert (found.method, len(found.penalties)) == ("svd", 3)
+    share = (found.scores.min() / found.variance).item()
+    assert found.reason == f"the error is {share:.1e} of the variance: the Gram matrix does not tell below 1e-06"
+    found = readout.solve(x, y + (30 * x[:, :1]).sin(), groups=torch.arange(60))
     assert (found.method, found.reason) == ("svd", "the best penalty was the least of the path, 1.0e-09")
+    found = readout.solve(x, y, groups=torch.arange(60))
     assert found.penalty.item() < 1e-10
     assert (readout(x) - y).abs().max() < 1e-5
     noisy = y + torch.randn(60, 1, generator=torch.Generator().manual_seed(0)).double()

@@ -40,6 +40,8 @@ class Solution:
     scores : (L, O) float64
         The mean squared error over the path by the way it was selected, in the unit of y^2; (0, O) where the penalty
         was given. Infinite where it cannot be known.
+    variance : (O,) float64
+        Of the targets: score / variance is the share that is not explained.
     select : str
         "blocks", "gcv", "loo" or "given".
     method : str
@@ -56,6 +58,7 @@ class Solution:
     unit: float
     penalties: Tensor
     scores: Tensor
+    variance: Tensor
     select: str
     method: str
     condition: float
@@ -145,8 +148,8 @@ def ridge(
     method = "svd" if isinstance(total, Factor) else "gram"
     condition = spectrum.condition(path[-1].item())
     return Solution(
-        weight, y - weight @ x, penalty, spectrum.unit, path, scores, "given" if given is not None else str(select),
-        method, condition, _reason(method, condition, path[-1].item()),
+        weight, y - weight @ x, penalty, spectrum.unit, path, scores, spectrum.spread / total.weight,
+        "given" if given is not None else str(select), method, condition, _reason(method, condition, path[-1].item()),
     )  # fmt: skip
 
 
@@ -155,7 +158,7 @@ def path_of(penalties: Iterable[float] | None, select: str | float) -> list[floa
     if not isinstance(select, str) and penalties is not None:
         raise OptionError(f"`penalties` must be left out where `select` is the penalty; got both (select={select}).")
     given = PATH if penalties is None else penalties
-    found = [float(check_range("penalties", p, 0)) for p in given] if isinstance(select, str) else [float(select)]
+    found = [check_range("penalties", float(p), 0) for p in given] if isinstance(select, str) else [float(select)]
     if not found:
         raise OptionError("`penalties` must hold at least one penalty; got none.")
     return sorted(found, reverse=True)

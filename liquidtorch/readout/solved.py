@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from .ridge import CONDITION, LEAST, Solution, path_of, ridge
 from .rows import Rows, rows
 from .statistics import Statistics
 
-DEEP = tuple(10.0 ** (e / 2) for e in range(-16, -37, -1))  # 1e-8 to 1e-18: where only the singular values reach
+DEEP = tuple(10.0 ** (e / 2) for e in range(4, -37, -1))  # 1e2 to 1e-18: only the singular values reach its end
+FINE = 1e-6  # of the target's variance: a smaller error is a difference of sums that are nearly equal
 
 
 class Ridge(nn.Module):
@@ -77,8 +78,8 @@ class Ridge(nn.Module):
         y : (N, O), or (B, T, O)
             A row with a NaN in it is left out.
         penalties : floats, at least 0
-            Relative to trace(G)/F, G the centred Gram matrix. Default: 1e2 to 1e-9; and where the best of these is the
-            least, 1e-8 to 1e-18 by the singular values of the rows.
+            Relative to trace(G)/F, G the centred Gram matrix. Default: 1e2 to 1e-9; by the singular values,
+            see below, to 1e-18.
         select : "blocks", "gcv", "loo" or a float at least 0
             How the penalty is chosen, see `ridge`; a float is the penalty itself.
         blocks : int, at least 2
@@ -99,8 +100,9 @@ class Ridge(nn.Module):
         Returns
         -------
         Solution
-            With `method` "gram", or "svd" where a penalty of the path is below 1e-13 or the condition number under the
-            least penalty above 1e7; `reason` says which.
+            With `method` "gram"; or "svd", the singular values of the rows, where a penalty of the path is below 1e-13,
+            the condition number under the least penalty above 1e7, an error below 1e-6 of the variance, or the best
+            penalty the least of the default path. `reason` says which.
 
         Raises
         ------
@@ -120,19 +122,21 @@ class Ridge(nn.Module):
         found, reason = None, f"the penalty {path[-1]:.1e} is below the rounding of the Gram matrix, {LEAST:.0e}"
         if path[-1] >= LEAST:
             found = self._solved(Statistics, given, folds, path, options)
-            if found.condition > CONDITION:
-                found, reason = None, f"the condition number {found.condition:.1e} is above {CONDITION:.0e}"
-            elif isinstance(select, str) and penalties is None and bool((found.penalty == path[-1]).any()):
-                found, reason = None, f"the best penalty was the least of the path, {path[-1]:.1e}"
-                path = list(DEEP)
-        if found is None:
+            reason = _doubt(found, penalties is None)
+        if found is None or reason:
+            path = DEEP if penalties is None and isinstance(select, str) else path
             found = replace(self._solved(Factor, given, folds, path, options), reason=reason)
         self.weight.copy_(found.weight)
         self.bias.copy_(found.bias)
         return found
 
     def _solved(
-        self, kind: type[Statistics] | type[Factor], given: Rows, folds: list[Tensor], path: list[float], options: Any
+        self,
+        kind: type[Statistics] | type[Factor],
+        given: Rows,
+        folds: list[Tensor],
+        path: Sequence[float],
+        options: Any,
     ) -> Solution:
         parts = []
         for fold in folds:
@@ -146,3 +150,18 @@ class Ridge(nn.Module):
     def config(self) -> dict[str, Any]:
         """Return what `build` makes an equal readout from, as plain JSON, without the weights."""
         return {"kind": "Ridge", "features": self.features, "outputs": self.outputs}
+
+
+def _doubt(found: Solution, default: bool) -> str:
+    """Return why the Gram matrix is not exact enough for what was found, or "" where it is."""
+    if found.condition > CONDITION:
+        return f"the condition number {found.condition:.1e} is above {CONDITION:.0e}"
+    if found.select == "given":
+        return ""
+    least = found.scores.min(0).values
+    if bool((least < FINE * found.variance).any()):
+        share = (least / found.variance).nan_to_num(1.0).min().item()
+        return f"the error is {share:.1e} of the variance: the Gram matrix does not tell below {FINE:.0e}"
+    if default and bool((found.penalty == found.penalties[-1]).any()):
+        return f"the best penalty was the least of the path, {found.penalties[-1].item():.1e}"
+    return ""
