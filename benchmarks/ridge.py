@@ -79,6 +79,7 @@ def main() -> None:
     asked = parser.parse_args()
     N, F = 5000 if asked.quick else asked.rows, asked.features
     torch.set_num_threads(asked.threads)
+    facts = about()
     x, y = states(N, F)
     off = check(x, y)
     a, b, c = (torch.randn(SIDE, SIDE, dtype=torch.float64) for _ in range(3))
@@ -98,7 +99,7 @@ def main() -> None:
     with threadpool_limits(asked.threads):  # NumPy's and SciPy's own
         times = alternate(sides, [asked.threads], 2 if asked.quick else asked.repeat)
     peak = 2.0 * SIDE**3 / min(times["float64 product", asked.threads].seconds)
-    facts, lines = about(), []
+    lines = []
     for name, (_, work) in ways.items():
         summary = times[name, asked.threads].summary()
         shares = {k: round(v / (summary["least"] / 1e3) / peak, 3) for k, v in work.items()}
