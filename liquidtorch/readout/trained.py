@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .errors import OptionError, check_choice, check_range, check_shape
+from ..errors import OptionError, check_range, check_shape
 
 Numbers = Sequence[float] | np.ndarray | Tensor
 
@@ -108,13 +108,3 @@ class MLP(Linear):
     def config(self) -> dict[str, Any]:
         """Return what `build` makes an equal readout from, as plain JSON, without the weights."""
         return {**super().config(), "kind": "MLP", "hidden": self.hidden}
-
-
-KINDS = {"linear": Linear, "mlp": MLP}
-
-
-def build(config: Mapping[str, Any]) -> Linear:
-    """Make a readout from its `config()`."""
-    check_choice("kind", config.get("kind"), [k.__name__ for k in KINDS.values()])
-    chosen = MLP if config["kind"] == "MLP" else Linear
-    return chosen(**{k: v for k, v in config.items() if k != "kind"})
