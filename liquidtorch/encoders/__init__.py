@@ -1,20 +1,27 @@
-"""From raw numbers to what a body reads."""
+"""From raw numbers to what a body reads: numbers scaled, with gaps marked, or spikes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from ..errors import check_choice
+from .bsa import BSA
+from .burst import Burst
+from .choose import choose_encoder
+from .delta import Delta
 from .encoder import Encoder
 from .identity import Identity
+from .kinds import KINDS, build
+from .latency import Latency
 from .missing import Memory, MissingAware
+from .moving_window import MovingWindow
+from .population import Population
+from .rate import Rate
+from .sigma_delta import SigmaDelta
+from .spikes import SpikeEncoder
+from .step_forward import StepForward
+from .threshold_based import ThresholdBased
+from .weighted_phase import WeightedPhase
 
-__all__ = ["Encoder", "Identity", "Memory", "MissingAware", "build"]
-
-
-def build(config: Mapping[str, Any]) -> Identity | MissingAware:
-    """Make an encoder from its `config()`."""
-    check_choice("kind", config.get("kind"), ("Identity", "MissingAware"))
-    options = {k: v for k, v in config.items() if k != "kind"}
-    return Identity(**options) if config["kind"] == "Identity" else MissingAware(**options)
+__all__ = [
+    "BSA", "KINDS", "Burst", "Delta", "Encoder", "Identity", "Latency", "Memory", "MissingAware", "MovingWindow",
+    "Population", "Rate", "SigmaDelta", "SpikeEncoder", "StepForward", "ThresholdBased", "WeightedPhase", "build",
+    "choose_encoder",
+]  # fmt: skip
