@@ -81,8 +81,8 @@ def test_poisson_rate_counts_time() -> None:
         spikes, _ = encoder(x, dt=dt)
         assert abs(spikes.sum().item() - n * p) <= 4 * math.sqrt(n * p * (1 - p))
     long = Rate([0.0], [1.0], steps=n, peak=3.0, seed=1)
-    for dt in (0.1, 1.0, 4.0):
-        assert long.decode(long(x[:, :1], dt=dt)[0], dt=dt).item() == pytest.approx(0.5, abs=0.06)
+    for dt in (1_000.0, 10_000.0):  # 1500 and 15,000 events
+        assert long.decode(long(x[:, :1], dt=dt)[0], dt=dt).item() == pytest.approx(0.5, abs=0.04)
     wanted, _ = encoder(x, dt=4.0)
     encoder.scale_time(60.0)
     assert torch.equal(encoder(x, dt=240.0)[0], wanted)
