@@ -18,7 +18,7 @@ from .rate import Rate
 from .sigma_delta import SigmaDelta
 from .spikes import SpikeEncoder
 from .step_forward import StepForward
-from .threshold_based import ThresholdBased
+from .tbr import ThresholdBased
 from .weighted_phase import WeightedPhase
 
 SPIKES: tuple[type[SpikeEncoder], ...] = (
