@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import pkgutil
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from signals import HIGH, LOW, smooth, walk
-from test_laws import discovered
 
 from liquidtorch import encoders, testing
 from liquidtorch.encoders import (
@@ -50,13 +51,22 @@ MAKES: dict[str, Callable[[], Identity | MissingAware | SpikeEncoder]] = {
     "MovingWindow": lambda: MovingWindow([0.5, 0.8]),
     "BSA": lambda: BSA(LOW, HIGH, [0.1, 0.05], taps=3, cutoff=0.5),
 }
-SPIKES = [name for name in MAKES if name not in {"Identity", "MissingAware"}]
+NUMBERS = {"Identity", "MissingAware"}
+SPIKES = [name for name in MAKES if name not in NUMBERS]
 PARENTS = {"Ranged", "Contrast"}
 
 
+def kinds(parent: type) -> set[type]:
+    """Find every class under `parent` that the package defines."""
+    for module in pkgutil.iter_modules(encoders.__path__, "liquidtorch.encoders."):
+        importlib.import_module(module.name)
+    ours = {c for c in parent.__subclasses__() if c.__module__.startswith("liquidtorch.")}
+    return ours.union(*(kinds(c) for c in ours))
+
+
 def test_every_class_has_an_example() -> None:
-    found = {c.__name__ for c in discovered(SpikeEncoder)} - PARENTS
-    assert found == {type(MAKES[name]()).__name__ for name in SPIKES}
+    found = {c.__name__ for c in kinds(SpikeEncoder)} - PARENTS
+    assert found == {type(MAKES[name]()).__name__ for name in SPIKES} == set(encoders.KINDS) - NUMBERS
     assert len(found) == 11
 
 
@@ -118,6 +128,15 @@ def test_the_laws_can_fail(kind: type[StepForward], law: str, monkeypatch: pytes
     torch.manual_seed(0)
     with pytest.raises(AssertionError):
         getattr(testing, law)(encoder)
+
+
+@pytest.mark.parametrize("name", SPIKES)
+def test_traces(name: str) -> None:
+    encoder, x = MAKES[name]().double(), walk(T=6)
+    wanted, _ = encoder(x)
+    torch._dynamo.reset()
+    assert torch.equal(torch.compile(encoder, fullgraph=True, backend="eager")(x)[0], wanted)
+    assert torch.equal(torch.vmap(lambda x: encoder(x[None])[0][0])(x), wanted)
 
 
 # Decoding and fitting.
@@ -197,7 +216,7 @@ def test_threshold_based_fits_mean_and_spread_of_the_differences() -> None:
 def test_a_fit_does_not_see_the_padding_nor_stumble_over_a_constant() -> None:
     x = torch.cat([smooth(80), torch.full((1, 80, 1), 5.0)], -1)
     padded = torch.cat([x, torch.full((1, 40, 3), torch.nan)], 1)
-    for kind in (encoders.KINDS[name] for name in encoders.KINDS if name not in {"Identity", "MissingAware"}):
+    for kind in (encoders.KINDS[name] for name in set(encoders.KINDS) - NUMBERS):
         found = kind.for_data(padded, torch.tensor([80]))
         assert found.config() == kind.for_data(x).config()
         spikes, _ = found(padded, lengths=torch.tensor([80]))
@@ -283,6 +302,8 @@ def test_messages() -> None:
         encoder(torch.zeros(1, 2))
     with pytest.raises(ShapeError, match=r"`lengths` must have the shape \(batch=1\); got \(2,\)"):
         encoder(torch.zeros(1, 2, 1), lengths=torch.tensor([1, 2]))
+    with pytest.raises(OptionError, match="`lengths` must be 0 to 2, the samples of x; got 3 in row 0"):
+        encoder(torch.zeros(1, 2, 1), lengths=torch.tensor([3]))
     with pytest.raises(ShapeError, match=r"`reset` must have the shape \(batch=1, time=2\); got \(1, 3\)"):
         encoder(torch.zeros(1, 2, 1), reset=torch.zeros(1, 3, dtype=torch.bool))
     with pytest.raises(ShapeError, match=r"`e` must hold 2 tensors \(value, seen\); got 1"):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import DataError, OptionError
 from .kinds import SPIKES
-from .spikes import SpikeEncoder, valid
+from .spikes import SpikeEncoder, row_ends, valid
 
 Make = Callable[..., SpikeEncoder]
 HELD_OUT = 0.25  # of each row, its end
@@ -80,7 +80,7 @@ def _maker(candidate: type[SpikeEncoder] | Make) -> Make:
 
 def _held_out(makes: Sequence[Make], x: Tensor, lengths: Tensor | None) -> list[float]:
     """Return the SNR of each on the ends of the rows, fitted to their beginnings."""
-    ends = torch.full((len(x),), x.shape[1], device=x.device) if lengths is None else torch.as_tensor(lengths)
+    ends = row_ends(x, lengths)
     first = ends - (HELD_OUT * ends).long()
     rest = ends - first
     if int(rest.max()) < 2:

@@ -12,7 +12,7 @@ from torch.nn.functional import conv1d
 from ..cells import Spec
 from .encoder import Numbers, inside
 from .ranged import Ranged
-from .spikes import at_end
+from .spikes import at_end, row_ends
 
 BITS = 24  # u is rounded to 2**-BITS: sums of it are exact, in any order, and a float32 holds what is left over
 
@@ -89,7 +89,7 @@ class SigmaDelta(Ranged):
         taps = 4 * self.steps + self.steps % 2  # of the parity of steps: symmetric about a sample's middle
         h = firwin(taps, BANDWIDTH / self.steps)
         kernel = torch.as_tensor(h, dtype=spikes.dtype, device=spikes.device).view(1, 1, -1)
-        ends = torch.full((B,), T, device=spikes.device) if lengths is None else torch.as_tensor(lengths) * self.steps
+        ends = row_ends(spikes[:, :: self.steps], lengths) * self.steps
         live = inside(ends, T).to(spikes.dtype).expand_as(spikes)
 
         def low_pass(z: Tensor) -> Tensor:

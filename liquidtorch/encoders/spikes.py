@@ -122,9 +122,8 @@ class SpikeEncoder(nn.Module):
         -------
         tensor (C,), in dB; over all samples of all rows, but the last `delay` ones, whose spikes are not there yet
         """
-        ends = torch.full((len(x),), x.shape[1], device=x.device) if lengths is None else torch.as_tensor(lengths)
         restored = self._restored(x, lengths)
-        live = inside(ends - self.delay, x.shape[1])[..., 0]
+        live = inside(row_ends(x, lengths) - self.delay, x.shape[1])[..., 0]
         signal, error = x[live], x[live] - restored[live]
         power = (signal - signal.mean(0)).square().mean(0)
         return 10 * torch.log10(power / error.square().mean(0))
@@ -163,8 +162,7 @@ class SpikeEncoder(nn.Module):
                 f"got {x.dtype} and {like.dtype}. Use x.to(...) or encoder.to(...)."
             )
         if lengths is not None:
-            lengths = torch.as_tensor(lengths, device=x.device)
-            check_shape("lengths", lengths.shape, ("batch",), batch=sizes["batch"])
+            lengths = row_ends(x, lengths)
             x = torch.where(inside(lengths, sizes["time"]), x, 0.0)
         if reset is not None:
             reset = torch.as_tensor(reset, device=x.device)
@@ -208,24 +206,40 @@ def samples_before(count: Tensor, T: int, reset: Tensor | None) -> Tensor:
     return torch.where(anew >= 0, step - anew, before)
 
 
+def row_ends(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return where each row of x (B,T,...) ends (B,), checked."""
+    B, T = x.shape[:2]
+    if lengths is None:
+        return torch.full((B,), T, device=x.device)
+    lengths = torch.as_tensor(lengths, device=x.device)
+    check_shape("lengths", lengths.shape, ("batch",), batch=B)
+    if _readable():
+        wrong = (lengths < 0) | (lengths > T)
+        if bool(wrong.any()):
+            row = int(wrong.nonzero()[0])
+            raise OptionError(f"`lengths` must be 0 to {T}, the samples of x; got {int(lengths[row])} in row {row}.")
+    return lengths
+
+
 def valid(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Return the samples (N,C) of training data x (B,T,C) that are not padding; at least one, all finite."""
-    sizes = check_shape("x", x.shape, ("batch", "time", "channels"))
-    live = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-    if lengths is not None:
-        lengths = torch.as_tensor(lengths, device=x.device)
-        check_shape("lengths", lengths.shape, ("batch",), batch=sizes["batch"])
-        live = inside(lengths, sizes["time"])[..., 0]
-    _refuse_not_finite(torch.where(live[..., None], x, 0.0))
-    found = x[live]
+    check_shape("x", x.shape, ("batch", "time", "channels"))
+    live = inside(row_ends(x, lengths), x.shape[1])
+    _refuse_not_finite(torch.where(live, x, 0.0))
+    found = x[live[..., 0]]
     if not len(found):
         raise DataError("`x` must hold samples to fit an encoder to; got none. Give rows of at least one sample.")
     return found
 
 
+def _readable() -> bool:
+    """Whether values may be looked at: not while tracing, nor inside vmap or another function transform."""
+    return not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None  # pyright: ignore
+
+
 def _refuse_not_finite(x: Tensor) -> None:
     finite = x.isfinite()
-    if not finite.all():
+    if _readable() and not finite.all():
         row, time, channel = (int(i) for i in (~finite).nonzero()[0])
         raise DataError(
             f"`x` must be finite here; got {x[row, time, channel].item()} at row {row}, time {time}, "

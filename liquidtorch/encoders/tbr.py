@@ -11,7 +11,7 @@ from ..errors import check_range
 from .contrast import best
 from .delta import Delta
 from .encoder import Numbers
-from .spikes import valid
+from .spikes import row_ends, valid
 
 FACTORS = torch.linspace(0.1, 3.0, 30, dtype=torch.float64)
 
@@ -73,8 +73,7 @@ class ThresholdBased(Delta):
         if threshold is not None:
             return super().for_data(x, lengths, threshold=threshold)
         valid(x, lengths)
-        ends = None if lengths is None else (torch.as_tensor(lengths) - 1).clamp(min=0)
-        d = valid(x.diff(dim=1), ends) if x.shape[1] > 1 else x.new_zeros(1, x.shape[2])
+        d = valid(x.diff(dim=1), (row_ends(x, lengths) - 1).clamp(min=0))
         mean, std = d.mean(0).abs(), d.std(0, correction=0)
         std = torch.where((std > 0) | (mean > 0), std, 1.0)  # a channel that never changes: any threshold does
         if factor is not None:
