@@ -5,6 +5,11 @@
 Each encoder is fitted to the first half of a series and judged on the second: the signal-to-noise ratio of decoding,
 and the spikes a sample. Prints medians over the series (the seeds), and adds a JSON object an encoder to
 benchmarks/results/encoders.jsonl. `--quick` takes two short series and adds nothing.
+
+How to read it. Delta, threshold-based and moving-window spikes are added up without feedback, so their error is a
+random walk: it depends on the series and grows with its length, and a threshold that suits one half need not suit the
+other. Sigma-delta is decoded on the assumption that nothing is faster than four samples a period, as here. BSA is
+scaled so that spikes all the time are the highest value, and has no off-by-one; both make it far better than its name.
 """
 
 from __future__ import annotations

@@ -168,13 +168,16 @@ def test_bursts(spikes: int, interval: tuple[int, int]) -> None:
     assert torch.equal(encoder(decoded.view(1, -1, 1))[0], found), "the middle of the values that give the same burst"
 
 
-def test_bursts_fit_whatever_the_rounding() -> None:
-    for n in range(1, 12):
-        encoder = Burst([0.0], [1.0], spikes=n, interval=(1, 7))
-        edges = torch.arange(n + 1) / n
-        u = torch.cat([edges, torch.nextafter(edges, torch.tensor(2.0)), torch.nextafter(edges, torch.tensor(-1.0))])
-        counts = encoder(u.view(1, -1, 1))[0].view(-1, encoder.steps).sum(1)
-        assert torch.equal(counts, (u.clamp(0, 1) * n).ceil())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bursts_fit_whatever_the_rounding(dtype: torch.dtype) -> None:
+    for n in range(1, 30):
+        for t_max in range(1, 9):
+            encoder = Burst([0.0], [1.0], spikes=n, interval=(1, t_max)).to(dtype)
+            edges = torch.arange(n + 1, dtype=dtype) / n
+            around = [edges, *(torch.nextafter(edges, torch.full_like(edges, to)) for to in (-1.0, 2.0))]
+            u = torch.cat(around).clamp(0, 1)
+            counts = encoder(u.view(1, -1, 1))[0].view(-1, encoder.steps).sum(1)
+            assert torch.equal(counts, (u * n).ceil())
 
 
 def test_population_fields() -> None:

@@ -65,8 +65,6 @@ class Burst(Ranged):
         u, (t_min, t_max) = self.unit(x), self.interval
         n = (u * self.spikes).ceil()[:, :, None]
         apart = (t_max - u * (t_max - t_min)).ceil()[:, :, None]
-        fits = torch.div(self.steps - 1, (n - 1).clamp(min=1), rounding_mode="floor").clamp(min=1)
-        apart = torch.minimum(apart, fits)  # else a rounding in u could push the last spike out of the sample
         step = torch.arange(self.steps, device=x.device, dtype=x.dtype)[:, None]
         return ((step % apart == 0) & (step < n * apart)).to(x.dtype), ()
 
