@@ -40,6 +40,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/ridge.py
+	$(BIN)/python benchmarks/encoders.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:

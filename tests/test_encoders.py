@@ -193,7 +193,7 @@ def test_messages() -> None:
         MissingAware([NUMBER], [0.0], [1.0], [True, False])
     with pytest.raises(OptionError, match="`kind` must be one of 'numeric', 'category'; got 'number'"):
         MissingAware([{"name": "a", "kind": "number", "vocabulary": []}], [0.0], [1.0], [True])
-    with pytest.raises(OptionError, match=r"`kind` must be one of 'Identity', 'MissingAware'; got 'Identiy'. Did you"):
+    with pytest.raises(OptionError, match=r"`kind` must be one of 'Identity', 'MissingAware', .*got 'Identiy'. Did"):
         encoders.build({"kind": "Identiy"})
     with pytest.raises(ShapeError, match=r"`x` must have the shape \(batch, time, features=3\); got \(2, 4\)"):
         make()(torch.zeros(2, 4))

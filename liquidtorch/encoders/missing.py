@@ -6,14 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .cells import Spec
-from .errors import DataError, OptionError, ShapeError, check_choice, check_range, check_shape
-
-Numbers = Sequence[float] | np.ndarray | Tensor
+from ..cells import Spec
+from ..errors import OptionError, check_choice, check_range, check_shape
+from .encoder import Encoder, Numbers, inside, spread
 
 
 class Memory(NamedTuple):
@@ -21,122 +19,6 @@ class Memory(NamedTuple):
 
     value: Tensor  # (B, F) the value last seen
     age: Tensor  # (B, F) time since then
-
-
-class Encoder(nn.Module):
-    """What both encoders share: a scaling per feature that is kept with the weights, and the call of a layer."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, mean: Numbers, scale: Numbers) -> None:
-        super().__init__()
-        dtype = torch.get_default_dtype()
-        self.register_buffer("mean", torch.as_tensor(mean, dtype=dtype).clone())
-        self.register_buffer("scale", torch.as_tensor(scale, dtype=dtype).clone())
-        self.features = len(self.mean)
-        for name in ("mean", "scale"):
-            check_shape(name, getattr(self, name).shape, ("features",), features=self.features)
-        if not bool((self.scale > 0).all()) or not bool(torch.isfinite(self.mean).all()):
-            raise OptionError(
-                f"`scale` must be above 0 and `mean` finite; got {self.scale.tolist()} and {self.mean.tolist()}. "
-                "Give a column that never changes the scale 1."
-            )
-
-    def forward(
-        self,
-        x: Tensor,
-        e: Any = None,
-        *,
-        dt: Tensor | float = 1.0,
-        lengths: Tensor | None = None,
-        reset: Tensor | None = None,
-    ) -> tuple[Tensor, Any]:
-        """Encode x (B,T,F) from the state `e`; returns the channels z (B,T,outputs) and the new state."""
-        z, _, e = self.filled(x, e, dt=dt, lengths=lengths, reset=reset)
-        return z, e
-
-    def filled(
-        self,
-        x: Tensor,
-        e: Any = None,
-        *,
-        dt: Tensor | float = 1.0,
-        lengths: Tensor | None = None,
-        reset: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, Any]:
-        """Encode, and return beside z the raw values with every gap filled (B,T,F): (z, values, e)."""
-        raise NotImplementedError
-
-    def _checked(self, x: Tensor) -> tuple[int, int]:
-        sizes = check_shape("x", x.shape, ("batch", "time", "features"), features=self.features)
-        return sizes["batch"], sizes["time"]
-
-
-class Identity(Encoder):
-    """Scale each feature, and nothing else: z = (x - mean) / scale.
-
-    Parameters
-    ----------
-    mean, scale : (F,) floats, `scale` above 0
-        In the unit of each feature; kept with the weights.
-
-    Raises
-    ------
-    DataError
-        When x holds a NaN (outside the padding); its first place is named.
-
-    Notes
-    -----
-    It has no state. The search for a NaN is left out while a graph is traced (`torch.compile`, `torch.export`) or
-    transformed (`vmap`): it would depend on the data.
-
-    Examples
-    --------
-    >>> encoder = Identity([1.0], [2.0])
-    >>> z, e = encoder(torch.tensor([[[5.0], [1.0]]]))
-    >>> z.flatten().tolist()
-    [2.0, 0.0]
-    """
-
-    def __init__(self, mean: Numbers, scale: Numbers) -> None:
-        super().__init__(mean, scale)
-        self.outputs = self.features
-
-    def filled(
-        self,
-        x: Tensor,
-        e: Any = None,
-        *,
-        dt: Tensor | float = 1.0,
-        lengths: Tensor | None = None,
-        reset: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor, tuple[()]]:
-        """Scale; the filled values are x itself."""
-        _, T = self._checked(x)
-        z = (x - self.mean) / self.scale
-        if lengths is not None:
-            inside = _inside(lengths, T)
-            x, z = torch.where(inside, x, 0.0), torch.where(inside, z, 0.0)
-        if not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None:  # pyright: ignore
-            _refuse_nan(x)
-        return z, x, ()
-
-    def state_spec(self) -> tuple[()]:
-        """Return (): nothing is remembered."""
-        return ()
-
-    def initial(self, batch: int) -> tuple[()]:
-        """Return (): nothing is remembered."""
-        return ()
-
-    def scale_time(self, c: float) -> None:
-        """Do nothing: no channel depends on time."""
-        check_range("c", c, 0, open_low=True)
-
-    def config(self) -> dict[str, Any]:
-        """Return what `build` makes an equal encoder from, as plain JSON."""
-        return {"kind": "Identity", "mean": self.mean.tolist(), "scale": self.scale.tolist()}
 
 
 class MissingAware(Encoder):
@@ -219,7 +101,7 @@ class MissingAware(Encoder):
         fresh = self.initial(B)
         e = fresh if e is None else Memory(*e)
         seen = ~torch.isnan(x)
-        values, age = self._carry(x, seen, e, _spread(dt, B, T, x), reset, fresh)
+        values, age = self._carry(x, seen, e, spread(dt, B, T, x), reset, fresh)
         z = self._channels(x, seen, values, age)
         end = torch.full((B,), T, device=x.device) if lengths is None else lengths
         at = end.to(torch.int64).view(B, 1, 1).expand(B, 1, self.features)
@@ -228,8 +110,8 @@ class MissingAware(Encoder):
             torch.cat([e.age[:, None], age], 1).gather(1, at)[:, 0],
         )
         if lengths is not None:
-            inside = _inside(lengths, T)
-            z, values = torch.where(inside, z, 0.0), torch.where(inside, values, 0.0)
+            live = inside(lengths, T)
+            z, values = torch.where(live, z, 0.0), torch.where(live, values, 0.0)
         return z, values, last
 
     def _carry(
@@ -284,36 +166,3 @@ class MissingAware(Encoder):
         """Return what `build` makes an equal encoder from, as plain JSON."""
         scaling = {"mean": self.mean.tolist(), "scale": self.scale.tolist(), "median_dt": self.median_dt.item()}
         return {"kind": "MissingAware", "features": list(self.columns), "missing": list(self.missing), **scaling}
-
-
-def build(config: Mapping[str, Any]) -> Identity | MissingAware:
-    """Make an encoder from its `config()`."""
-    check_choice("kind", config.get("kind"), ("Identity", "MissingAware"))
-    options = {k: v for k, v in config.items() if k != "kind"}
-    return Identity(**options) if config["kind"] == "Identity" else MissingAware(**options)
-
-
-def _spread(dt: Tensor | float, B: int, T: int, like: Tensor) -> Tensor:
-    """Return dt as (B, T)."""
-    dt = torch.as_tensor(dt, dtype=like.dtype, device=like.device)
-    if dt.ndim == 1 and dt.shape == (B,):
-        if B == T != 1:
-            raise ShapeError(f"`dt` must be (batch, time) where both are {B}; got ({B},) (a step's or a row's?).")
-        dt = dt[:, None]
-    if dt.ndim > 2 or dt.shape not in ((), (T,), (B, 1), (B, T)):
-        raise ShapeError(f"`dt` must be a number, (time={T},), (batch={B},) or ({B}, {T}); got {tuple(dt.shape)}.")
-    return dt.expand(B, T)
-
-
-def _inside(lengths: Tensor, T: int) -> Tensor:
-    return (torch.arange(T, device=lengths.device) < lengths[:, None])[..., None]
-
-
-def _refuse_nan(x: Tensor) -> None:
-    nan = torch.isnan(x)
-    if nan.any():
-        row, time, column = (int(i) for i in nan.nonzero()[0])
-        raise DataError(
-            f"`x` must hold no NaN here; got one at row {row}, time {time}, column {column}. "
-            "Use the encoder MissingAware, or fill the gaps."
-        )
