@@ -1,6 +1,6 @@
 """How fast is a ridge readout solved, beside the most the machine can multiply?
 
-    python benchmarks/ridge.py [--rows 100000] [--features 1000] [--repeat 5] [--threads 1] [--quick]
+    python benchmarks/ridge.py [--rows 100000] [--features 1000] [--repeat 5] [--threads 1] [--ways NAME ...] [--quick]
 
 float64, one target, rows that hang together as states do. The answers are compared first, with one another and with
 what SciPy gets from the normal equations (centred copies, X'X, `scipy.linalg.solve(assume_a="sym")`, as reservoirpy
@@ -58,14 +58,14 @@ def solved(x: Tensor, y: Tensor, select: str | float) -> Tensor:
     return Ridge(x.shape[1], 1).solve(x, y, select=select).weight
 
 
-def check(x: Tensor, y: Tensor) -> float:
-    """Return the largest difference from SciPy's weights, as a share of the largest; raise where it is large."""
+def check(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Return the largest difference from SciPy's weights, as a share of the largest, and the unit of the penalty."""
     found = Ridge(x.shape[1], 1).solve(x, y, select=PENALTY)
     wanted = normal_equations(x, y, PENALTY * found.unit)
     off = ((found.weight - wanted).abs().max() / wanted.abs().max()).item()
     if not off < 1e-8:
         raise SystemExit(f"the weights differ from SciPy's by {off:.1e} of the largest")
-    return off
+    return off, found.unit
 
 
 def main() -> None:
@@ -75,15 +75,15 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--ways", nargs="+", default=[], help="names of those that are timed; default all")
     parser.add_argument("--quick", action="store_true", help="5000 rows, 2 turns; adds nothing")
     asked = parser.parse_args()
     N, F = 5000 if asked.quick else asked.rows, asked.features
     torch.set_num_threads(asked.threads)
     facts = about()
     x, y = states(N, F)
-    off = check(x, y)
+    off, unit = check(x, y)
     a, b, c = (torch.randn(SIDE, SIDE, dtype=torch.float64) for _ in range(3))
-    unit = Statistics(F, 1).add(x, y).spectrum().unit
     full = 2.0 * N * F**2
     done = sum(2.0 * N * min(TILE, F - i) * (F - i) for i in range(0, F, TILE))
     ways: dict[str, tuple[Callable[[], Any], dict[str, float]]] = {
@@ -95,6 +95,7 @@ def main() -> None:
         "Ridge.solve, leave-one-out, 23 penalties": (lambda: solved(x, y, "loo"), {}),
         "normal equations, one penalty": (lambda: normal_equations(x, y, PENALTY * unit), {}),
     }
+    ways = {name: way for name, way in ways.items() if not asked.ways or name in ("float64 product", *asked.ways)}
     sides = [Side(name, run, lambda: None, None) for name, (run, _) in ways.items()]
     with threadpool_limits(asked.threads):  # NumPy's and SciPy's own
         times = alternate(sides, [asked.threads], 2 if asked.quick else asked.repeat)
