@@ -298,6 +298,8 @@ def test_memory_tasks_against_loops() -> None:
         held = [new or old for new, old in zip(u[t], held, strict=True)]
         assert y[t].tolist() == held
     assert set(np.unique(u)) == {-1.0, 0.0, 1.0}
+    u, y = datasets.flip_flop(20, rate=1.0)
+    np.testing.assert_array_equal(u, y)  # from the first step
     with pytest.raises(OptionError, match="`rate` must be a number above 0 and at most 1; got 0"):
         datasets.flip_flop(5, rate=0)
 

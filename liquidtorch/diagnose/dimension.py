@@ -58,7 +58,7 @@ def condition_number(states: Array) -> float:
     -------
     float
         At least 1; infinite where states span fewer than N directions. Above 1e7 a readout solved from `X^T X` loses
-        its digits; above 1/eps, 4.5e15, it is called infinite.
+        its digits; above 4.5e15 over the larger side of the matrix, where the smallest is rounding, it is infinite.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def condition_number(states: Array) -> float:
     """
     matrix = as_matrix(states)
     s = centred_spectrum(matrix)
-    spans = len(s) == matrix.shape[1] and s[-1] > s[0] * torch.finfo(s.dtype).eps
+    spans = len(s) == matrix.shape[1] and s[-1] > s[0] * torch.finfo(s.dtype).eps * max(matrix.shape)
     return (s[0] / s[-1]).item() if spans else math.inf
 
 
