@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .library import ROWS, Arguments, integers, lanes, pointers, run, sequence
@@ -27,15 +28,13 @@ class EchoSequence(Arguments):
 def share_of(start: Tensor, source: Tensor) -> int:
     """Return how many neighbouring units share their sources, in the same order: BLOCK, or 1 if not all do."""
     units = start.shape[0] - 1
-    fan = start.diff().tolist()
-    for first in range(0, units, BLOCK):
-        count = min(BLOCK, units - first)
-        if fan[first : first + count] != [fan[first]] * count:
-            return 1
-        from_ = source[int(start[first]) : int(start[first + count])].view(count, fan[first])
-        if not bool((from_ == from_[0]).all()):
-            return 1
-    return BLOCK
+    fan, left = divmod(source.shape[0], units)
+    if left or not fan or not torch.equal(start, torch.arange(units + 1, dtype=start.dtype) * fan):
+        return 1
+    read = source.view(units, fan)
+    whole = units // BLOCK * BLOCK
+    groups = read[:whole].view(-1, BLOCK, fan), read[whole:].unsqueeze(0)
+    return BLOCK if all(bool((group == group[:, :1]).all()) for group in groups) else 1
 
 
 def arguments_of(tensors: Tensors, options: Sequence[int], hs: Tensor) -> EchoSequence:
