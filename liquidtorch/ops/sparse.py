@@ -14,7 +14,6 @@ from .operator import Family, Tensors
 BLOCK = 16  # neighbouring units that may share their sources, so that these are read once for all of them
 
 
-
 class EchoSequence(Arguments):
     """The struct of csrc/echo.h."""
 
@@ -64,6 +63,6 @@ class Echo(Family):
         hs, weight = found[0], tensors[7]
         B, T, H = hs.shape
         wide = lanes(hs.dtype) * (2 if lanes(hs.dtype) >= 8 else 4)  # csrc/echo.h: the rows of a part
-        name, parts = ("echo_forward", -(-B // wide)) if 2 * B >= wide else ("echo_row_forward", B)
+        name, parts = ("echo_forward", -(-B // wide)) if wide <= 2 * B else ("echo_row_forward", B)
         work = 2.0 * B * T * (weight.numel() + 20 * H) / lanes(hs.dtype)  # pyright: ignore[reportOptionalMemberAccess]
         run(name, hs.dtype, arguments_of(tensors, options, hs), parts, work)

@@ -164,7 +164,7 @@ def diagonal_stepper(kind: str, W: Tensor, b: Tensor, tau: Tensor) -> Stepper:
 
 @torch.no_grad()
 def echo_stepper(
-    W_x: Tensor, b: Tensor, weight: Tensor, tau: Tensor, synapses: Synapses, *, activation: str, outputs: int
+    W_x: Tensor, b: Tensor, weight: Tensor, tau: Tensor, synapses: Synapses, *, activation: str
 ) -> Stepper:
     """Return a stepper of a reservoir: u = W_x x + b, then `echo`."""
     h, x, u, dt = torch.zeros_like(b), W_x.new_zeros(W_x.shape[1]), _room(W_x, len(W_x)), W_x.new_zeros(1)
@@ -176,7 +176,7 @@ def echo_stepper(
     given = {"x": x, "packed": pack(W_x), "b": b.clone(), "u": u, "dt": dt, "scratch": scratch}
     arguments = EchoStep(F=len(x), **given, echo=ctypes.addressof(inner))
     arguments.alive |= {"inner": inner}
-    return _compiled("echo", arguments, x, h, outputs)
+    return _compiled("echo", arguments, x, h, len(h))
 
 
 def _list(listed: Synapses, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor) -> List:
