@@ -164,7 +164,7 @@ def diagonal_stepper(kind: str, W: Tensor, b: Tensor, tau: Tensor) -> Stepper:
 
 @torch.no_grad()
 def echo_stepper(
-    W_x: Tensor, b: Tensor, weight: Tensor, tau: Tensor, synapses: Synapses, *, activation: str
+    W_x: Tensor, b: Tensor, weight: Tensor, tau: Tensor, *, synapses: Synapses, activation: str
 ) -> Stepper:
     """Return a stepper of a reservoir: u = W_x x + b, then `echo`."""
     h, x, u, dt = torch.zeros_like(b), W_x.new_zeros(W_x.shape[1]), _room(W_x, len(W_x)), W_x.new_zeros(1)

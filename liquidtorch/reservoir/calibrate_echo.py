@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from .echo import EchoState
 
 SATURATED, FLAT = 0.97, 0.5  # |f(z)| beyond which a unit hardly answers; the share of them that is too much
 STILL = 1e-4  # the standard deviation of a state over time below which it carries nothing
-GAIN, HALVINGS = 2.0**20, 60  # the gain is looked for within 1/GAIN and GAIN
+GAIN, HALVINGS = 2.0**20, 40  # the gain is looked for within 1/GAIN and GAIN
 
 
 class Calibration(NamedTuple):
@@ -24,6 +25,9 @@ class Calibration(NamedTuple):
     gain: float  # what the recurrent weights were multiplied by
     lyapunov: float  # the largest conditional Lyapunov exponent now, per unit of dt
     saturated: float  # the share of activations beyond 0.97
+
+
+Trial = Callable[[float], Calibration]  # of a gain
 
 
 @torch.no_grad()
@@ -92,13 +96,8 @@ def calibrate_echo(
 
     try:
         found = trial(1.0)
-        _refuse(found)
-        low, high = _bracket(trial, found, lyapunov)
-        for _ in range(HALVINGS):
-            if abs(found.lyapunov - lyapunov) <= close:
-                break
-            found = trial(math.sqrt(low * high))
-            low, high = (found.gain, high) if found.lyapunov < lyapunov else (low, found.gain)
+        if abs(found.lyapunov - lyapunov) > close:
+            found = _search(trial, found, lyapunov, close)
         _refuse(found)
     except BaseException:
         layer.cell.weight.copy_(weight)
@@ -115,20 +114,27 @@ def _refuse(found: Calibration) -> None:
         )
 
 
-def _bracket(trial, found: Calibration, lyapunov: float) -> tuple[float, float]:
-    """Return gains with an exponent below and above the wanted one."""
+def _search(trial: Trial, found: Calibration, lyapunov: float, close: float) -> Calibration:
+    """Return the last trial, which is close."""
     up = found.lyapunov < lyapunov
-    inside, gain = 1.0, found.gain
-    while 1 / GAIN <= gain <= GAIN:
-        gain *= 2.0 if up else 0.5
-        found = trial(gain)
-        if (found.lyapunov >= lyapunov) == up:
-            return (inside, gain) if up else (gain, inside)
-        inside = gain
-    why = "the slowest units alone forget no faster; lower `tau`" if not up else "the input holds it; lower `scale`"
-    raise OptionError(
-        f"`lyapunov` must be one that a gain reaches; got {lyapunov:g}, and {found.lyapunov:.3g} at the end ({why})."
-    )
+    low = high = 1.0
+    while (found.lyapunov < lyapunov) == up:
+        if not 1 / GAIN < found.gain < GAIN:
+            _refuse(trial(1 / GAIN))  # the input alone
+            why = (
+                "the input holds them; lower `scale`" if up else "the slowest units alone forget no faster; lower `tau`"
+            )
+            raise OptionError(
+                f"`lyapunov` must be what some gain makes it; got {lyapunov:g}, not {found.lyapunov:.3g} ({why})."
+            )
+        low, high = (found.gain, 2 * found.gain) if up else (found.gain / 2, found.gain)
+        found = trial(high if up else low)
+    for _ in range(HALVINGS):
+        if abs(found.lyapunov - lyapunov) <= close:
+            return found
+        found = trial(math.sqrt(low * high))
+        low, high = (found.gain, high) if found.lyapunov < lyapunov else (low, found.gain)
+    raise OptionError(f"`tolerance` must be wider; got {close:.2g}, and the exponent jumps past {lyapunov:g}.")
 
 
 def _measure(layer: EchoState, x: Tensor, dt: float | Tensor, washout: int, gain: float) -> Calibration:
@@ -136,8 +142,9 @@ def _measure(layer: EchoState, x: Tensor, dt: float | Tensor, washout: int, gain
     cell = layer.cell
     y, _ = layer(x, dt=dt)
     h = y.double().cpu().numpy()
-    moved = np.median(h[:, washout:].std(axis=1))
-    if not moved > STILL:
+    with np.errstate(over="ignore", invalid="ignore"):  # a linear layer grows without end where its gain is too large
+        moved = np.median(h[:, washout:].std(axis=1))
+    if moved <= STILL:
         raise DataError(
             f"`x` must move the states; got a standard deviation of {moved:.2g} over time (a silent reservoir). "
             "Raise `scale`, or standardise x."
@@ -154,16 +161,16 @@ def _measure(layer: EchoState, x: Tensor, dt: float | Tensor, washout: int, gain
     grown, flat = np.zeros(B), 0.0
     before = np.zeros((B, H))
     for t in range(T):
-        f = u[:, t] + (W @ before.T).T
+        f, slope = np.zeros((B, H)), np.ones((B, H))
         if cell.activation == "tanh":
-            f = np.tanh(f)
-        slope = 1 - f**2 if cell.activation == "tanh" else np.ones_like(f)
+            f = np.tanh(u[:, t] + (W @ before.T).T)
+            slope = 1 - f**2
         q = (1 - a[:, t]).T * q + (a[:, t] * slope).T * (W @ q)
         size = np.maximum(np.linalg.norm(q, axis=0), 1e-300)
         q /= size
         if t >= washout:
             grown += np.log(size)
-            flat += float((np.abs(f) > SATURATED).mean()) * (cell.activation == "tanh")
+            flat += float((np.abs(f) > SATURATED).mean())
         before = h[:, t]
     return Calibration(gain, float((grown / gaps[:, washout:].sum(axis=1)).mean()), flat / (T - washout))
 

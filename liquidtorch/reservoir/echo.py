@@ -111,7 +111,8 @@ class Echo(Cell):
 
     def stepper(self) -> ops.Stepper:
         """Return a compiled stepper with the weights as they are now, without noise."""
-        return ops.echo_stepper(self.W_x, self.b, *self.weights(), self._listed("h"), activation=self.activation)
+        options: Any = {"synapses": self._listed("h"), "activation": self.activation}
+        return ops.echo_stepper(self.W_x, self.b, *self.weights(), **options)
 
     @torch.no_grad()
     def permute(self, order: Sequence[int] | Tensor) -> None:
@@ -283,6 +284,7 @@ def _log_tau(tau: Tau | None, leak: float | None, units: int, rng: np.random.Gen
     tau = TAU if tau is None else tau
     if isinstance(tau, Tensor | np.ndarray):
         return log_taus(tau, units)
-    low, high = tau if isinstance(tau, Sequence) and len(tau) == 2 else (tau, tau)
+    pair: Any = tau if isinstance(tau, Sequence) and len(tau) == 2 else (tau, tau)
+    low, high = pair
     low, high = check_range("tau", low, 0, open_low=True), check_range("tau", high, low)
     return rng.uniform(math.log(low), math.log(high), units)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -52,18 +52,17 @@ def radius(place: np.ndarray, weight: np.ndarray, units: int) -> Radius:
     Examples
     --------
     >>> import numpy as np
-    >>> radius(np.array([1, 2]), np.array([2.0, -2.0]), 2)
-    Radius(value=2.0, how='all eigenvalues')
+    >>> radius(np.array([1, 2]), np.array([2.0, 0.0]), 2)
+    Radius(value=0.0, how='all eigenvalues')
     """
     start = np.searchsorted(place, np.arange(units + 1) * units)
     W = csr_array((weight, place % units, start), shape=(units, units))
     failed = ""
     if units > DENSE:
+        options: Any = {"ncv": KRYLOV, "tol": RESIDUAL, "maxiter": RESTARTS, "return_eigenvectors": False}
         first = np.random.default_rng(0).normal(size=units)
         try:
-            found = eigs(
-                W, k=2, ncv=KRYLOV, tol=RESIDUAL, v0=first, maxiter=RESTARTS, return_eigenvectors=False
-            )  # two, for the leading ones may be a pair
+            found = eigs(W, k=2, v0=first, **options)  # two, for the leading ones may be a pair
             return Radius(float(np.abs(found).max()), "Arnoldi")
         except ArpackError:
             failed = " (Arnoldi did not converge)"
