@@ -110,7 +110,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("(1 - a) * h", "h"),
         ("d->weight + at, d->start[i + 1] - at, d->share < left", "d->weight, d->start[i + 1] - at, d->share < left"),
         ("sum[k][r] += g.weight[s + k]", "sum[k][r] -= g.weight[s + k]"),
-        ("for (; s < g.fan; s++) #pragma", "for (; s + 1 < g.fan; s++) #pragma"),
+        ("for (; s < g.fan; s++)", "for (; s + 1 < g.fan; s++)"),
         ("z[r] += sum[k][r]", "z[r] = sum[k][r]"),
         ("weight[k * fan + s] * x[s * WIDE + r]", "weight[s] * x[s * WIDE + r]"),
         ("for (; k < g.units; k++) echo_units", "for (; k + 1 < g.units; k++) echo_units"),

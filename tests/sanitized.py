@@ -53,7 +53,7 @@ def steppers() -> list[str]:
         cells = [
             Leaky(F, H), Leaky(F, H, wiring=wired), Liquid(F, H), LTC(F, H), LTC(F, H, wiring=wired), CfC(F, H),
             CfC(F, H, wiring=wired), CfC(F, H, mode="pure", backbone=(5, 2)), Linear(F, H), Mobius(F, H),
-            Echo(F, H, density=0.4), Echo(F, H, topology="ring") if H < 33 else Echo(F, H, topology="blocked", density=0.6),
+            Echo(F, H, density=0.4), Echo(F, H, density=0.5, topology="blocked" if H > 32 else "random"),
         ]  # fmt: skip
         for cell in cells:
             layer, x = Recurrent(cell), rng.normal(size=(5, F)).astype(np.float32)
