@@ -39,6 +39,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/windows.py
+	$(BIN)/python benchmarks/echo.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:

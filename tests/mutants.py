@@ -114,7 +114,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("z[r] += sum[k][r]", "z[r] = sum[k][r]"),
         ("weight[k * fan + s] * x[s * WIDE + r]", "weight[s] * x[s * WIDE + r]"),
         ("for (; k < g.units; k++) echo_units", "for (; k + 1 < g.units; k++) echo_units"),
-        ("last[r] = dt;", "last[r] = all(0);"),
+        ("leak_of(LEAKY, dt, all(d->pace[i]))", "leak_of(LEAKY_EULER, dt, all(d->pace[i]))"),
         ("only(~fresh, state", "only(fresh, state"),
         ("choose(live, echo_point", "choose(~live, echo_point"),
         ("at[r] = tile_of(rows, part * WIDE + r)", "at[r] = tile_of(rows, part * WIDE)"),
