@@ -283,6 +283,30 @@ def test_states_of_one_row_and_of_many_agree(name: str, kernels: None) -> None:
         assert torch.allclose(layer(x[:rows], dt=dt[:rows])[0], y[:rows], atol=1e-13)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "linear"])
+@pytest.mark.parametrize("H", [1, 3, 7, 33])
+def test_a_step_is_its_equation(H: int, activation: str) -> None:
+    """Synapse by synapse in plain loops."""
+    draw = np.random.default_rng(H)
+    u, h, dt = draw.normal(size=(5, H)), draw.uniform(-1, 1, (5, H)), draw.uniform(0, 3, (5, 1))
+    live, tau = draw.random((H, H)) < 0.4, draw.uniform(0.5, 9, H)
+    weight, wanted, s = draw.normal(size=int(live.sum())), np.empty((5, H)), 0
+    for i in range(H):
+        z = u[:, i].copy()
+        for j in range(H):
+            if live[i, j]:
+                z += weight[s] * h[:, j]
+                s += 1
+        target = np.tanh(z) if activation == "tanh" else z
+        wanted[:, i] = target + (h[:, i] - target) * np.exp(-dt[:, 0] / tau[i])
+    given = [torch.from_numpy(a) for a in (u, h, dt, weight, tau)]
+    listed = ops.synapses(torch.from_numpy(live))
+    found = ops.echo_step(*given, synapses=listed, activation=activation)
+    assert np.allclose(found, wanted, atol=1e-12, rtol=0)
+    again = ops.synapses_at(listed.place, H)
+    assert all(torch.equal(a, b) for a, b in zip(again, listed, strict=True))
+
+
 def test_shapes_that_do_not_fit_are_refused() -> None:
     listed = ops.synapses(torch.ones(2, 2))
     one = torch.ones(1, 1, 2)
