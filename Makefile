@@ -41,6 +41,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/ridge.py
 	$(BIN)/python benchmarks/encoders.py
+	$(BIN)/python benchmarks/echo.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:

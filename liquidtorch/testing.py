@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.testing import assert_close
 
 from . import encoders, layers
-from .cells import Cell
+from .cells import Cell, first_parameter
 from .layers import Layer, Recurrent
 
 Make = Callable[[], Any]
@@ -43,7 +43,7 @@ def check_cell(make: Callable[[], Cell]) -> None:
     """
     cell = make()
     for name in cell.axes:
-        assert isinstance(getattr(cell, name), torch.nn.Parameter), f"axes names {name}, which is no parameter"
+        assert isinstance(getattr(cell, name), Tensor), f"axes names {name}, which is no parameter or buffer"
     u = cell.inputs(torch.zeros(4, cell.features))
     h = cell.step(u, cell.initial(4), torch.ones(4, 1))
     assert cell.output(h).shape == (4, cell.outputs), "output must be (B, outputs)"
@@ -114,11 +114,22 @@ def yield_checks(layer: Layer, *, traced: bool = False) -> Iterator[tuple[str, C
 
 def example(layer: Layer, batch: int = B, steps: int = T) -> tuple[Tensor, Tensor]:
     """Return random x (B, T, F) and irregular dt (B, T) of the layer's dtype, the first dt zero."""
-    like = next(layer.parameters())
+    like = first_parameter(layer)
     x = torch.randn(batch, steps, layer.features, dtype=like.dtype)
     dt = torch.rand(batch, steps, dtype=like.dtype) * 3
     dt[0, 0] = 0
     return x, dt
+
+
+def weights_of(layer: Any) -> dict[str, Tensor]:
+    """Return the parameters by name; of a layer that is never trained, the buffers that take their place."""
+    named = dict(layer.named_parameters())
+    return named or {name: b.requires_grad_() for name, b in layer.named_buffers() if b.is_floating_point()}
+
+
+def _gradients(total: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    found = torch.autograd.grad(total, weights, allow_unused=True)
+    return [g for g in found if g is not None]
 
 
 def same(found: Any, wanted: Any) -> None:
@@ -150,13 +161,12 @@ def padding_is_ignored(layer: Layer) -> None:
     layer.double()
     x, dt = example(layer)
     lengths = [T, T // 2, 1]
+    weights = list(weights_of(layer).values())
     poisoned, void = x.clone(), dt.clone()
     for i, length in enumerate(lengths):
         poisoned[i, length:], void[i, length:] = float("nan"), 7.0
     y, h = layer(poisoned, dt=void, lengths=lengths)
-    layer.zero_grad()
-    (y.sum() + sum(t.sum() for t in _flat(h))).backward()
-    grads = [p.grad for p in layer.parameters() if p.grad is not None]
+    grads = _gradients(y.sum() + sum(t.sum() for t in _flat(h)), weights)
     total = torch.zeros((), dtype=x.dtype)
     for i, length in enumerate(lengths):
         y_i, h_i = layer(x[i : i + 1, :length], dt=dt[i : i + 1, :length])
@@ -164,9 +174,7 @@ def padding_is_ignored(layer: Layer) -> None:
         assert not y[i, length:].any()
         same([t[i : i + 1] for t in _flat(h)], h_i)
         total = total + y_i.sum() + sum(t.sum() for t in _flat(h_i))
-    layer.zero_grad()
-    total.backward()
-    same(grads, [p.grad for p in layer.parameters() if p.grad is not None])
+    same(grads, _gradients(total, weights))
 
 
 def kinds_come_back(layer: Layer) -> None:
@@ -282,7 +290,7 @@ def bounds_hold(layer: Layer) -> None:
     """The state keeps the bounds it publishes, whatever the weights and dt (while dt <= tau, if not `stable`)."""
     layer.double()
     with torch.no_grad():
-        for p in layer.parameters():
+        for p in weights_of(layer).values():
             p += 3 * torch.randn_like(p)
     x, _ = example(layer, steps=20)
     dt = 10 ** (6 * torch.rand(B, 20, dtype=x.dtype) - 3)
@@ -306,12 +314,12 @@ def low_precision_runs(layer: Layer) -> None:
     assert all(t.dtype == torch.float32 for t in _flat(h_auto)), "the state must stay float32 under autocast"
     assert_close(y_auto.float(), y, rtol=0, atol=0.1)
     low = copy.deepcopy(layer).bfloat16()
+    weights = list(weights_of(low).values())
     y_low, h_low = low(x.bfloat16(), dt=dt)
     assert y_low.dtype == torch.bfloat16
     assert all(t.dtype == torch.bfloat16 for t in _flat(h_low))
     assert_close(y_low.float(), y, rtol=0, atol=0.1)
-    y_low.float().sum().backward()
-    assert all(bool(p.grad.isfinite().all()) for p in low.parameters() if p.grad is not None)
+    assert all(bool(g.isfinite().all()) for g in _gradients(y_low.float().sum(), weights))
 
 
 def new_weights_are_seen(layer: Layer) -> None:
@@ -319,7 +327,7 @@ def new_weights_are_seen(layer: Layer) -> None:
     layer.double()
     x, dt = example(layer)
     before = layer(x, dt=dt)[0]
-    weights = {name: p.detach() + 0.1 * torch.randn_like(p) for name, p in layer.named_parameters()}
+    weights = {name: p.detach() + 0.1 * torch.randn_like(p) for name, p in weights_of(layer).items()}
     y = functional_call(layer, weights, (x,), {"dt": dt})[0]
     assert (y - before).abs().max() > 1e-6
     same(layer(x, dt=dt)[0], before)
@@ -332,8 +340,8 @@ def weights_and_inputs_vmap(layer: Layer) -> None:
     layer.double()
     other = copy.deepcopy(layer)
     with torch.no_grad():
-        for p in other.parameters():
-            p += 0.1 * torch.randn_like(p)
+        for p, q in zip(weights_of(layer).values(), weights_of(other).values(), strict=True):
+            q += 0.1 * torch.randn_like(p)
     x, dt = example(layer)
     weights, buffers = stack_module_state([layer, other])
     y = vmap(lambda w, b: functional_call(layer, (w, b), (x,), {"dt": dt})[0])(weights, buffers)
@@ -354,7 +362,7 @@ def copies_are_equal(layer: Layer) -> None:
     for twin in (copy.deepcopy(layer), built):
         same(twin(x, dt=dt), wanted)
         with torch.no_grad():
-            for p in twin.parameters():
+            for p in weights_of(twin).values():
                 p.add_(1.0)
     same(layer(x, dt=dt), wanted)
 
@@ -364,8 +372,8 @@ def gradients_are_right(layer: Layer) -> None:
     layer.double()
     x, dt = example(layer, batch=2, steps=3)
     h = [t + 0.1 * torch.rand_like(t) for t in _flat(layer.initial(2))]
-    names = [name for name, _ in layer.named_parameters()]
-    weights = [p.detach() for p in layer.parameters()]
+    names = list(weights_of(layer))
+    weights = [p.detach() for p in weights_of(layer).values()]
 
     def run(x: Tensor, dt: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         state = rest[0] if len(h) == 1 else rest[: len(h)]
@@ -380,16 +388,16 @@ def compiling_changes_nothing(layer: Layer, backend: str = "aot_eager") -> None:
     """`torch.compile(fullgraph=True)` gives the same results and gradients, also at a second T."""
     layer.double()
     torch._dynamo.reset()  # its limit of recompilations counts all layers of a process together
+    weights = list(weights_of(layer).values())
     compiled = torch.compile(layer, fullgraph=True, backend=backend)
     for steps in (T, T + 3):
         results = []
         x, dt = example(layer, steps=steps)
         lengths = torch.tensor([2, steps, 3])
         for run in (layer, compiled):
-            layer.zero_grad()
             y, h = run(x, dt=dt, lengths=lengths)
-            (y.square().sum() + sum(t.sum() for t in _flat(h))).backward()
-            results.append((y.detach(), h, [p.grad.clone() for p in layer.parameters() if p.grad is not None]))
+            total = y.square().sum() + sum(t.sum() for t in _flat(h))
+            results.append((y.detach(), h, _gradients(total, weights)))
         same(results[1], results[0])
 
 

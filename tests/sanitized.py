@@ -17,7 +17,8 @@ import twins
 from liquidtorch import wiring
 from liquidtorch.cells import LTC, CfC, Leaky, Linear, Liquid, Mobius
 from liquidtorch.layers import Recurrent
-from liquidtorch.ops import conductance, diagonal, gated, library
+from liquidtorch.ops import conductance, diagonal, gated, library, sparse
+from liquidtorch.reservoir import Echo
 
 LIBC = ctypes.CDLL(None)
 ROUNDS = 6  # sizes for every variant
@@ -52,6 +53,7 @@ def steppers() -> list[str]:
         cells = [
             Leaky(F, H), Leaky(F, H, wiring=wired), Liquid(F, H), LTC(F, H), LTC(F, H, wiring=wired), CfC(F, H),
             CfC(F, H, wiring=wired), CfC(F, H, mode="pure", backbone=(5, 2)), Linear(F, H), Mobius(F, H),
+            Echo(F, H, density=0.4), Echo(F, H, density=0.5, topology="blocked" if H > 32 else "random"),
         ]  # fmt: skip
         for cell in cells:
             layer, x = Recurrent(cell), rng.normal(size=(5, F)).astype(np.float32)
@@ -65,7 +67,7 @@ def steppers() -> list[str]:
 def main() -> None:
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)  # fills what torch.empty makes with NaN
-    for room in (gated, diagonal, conductance):
+    for room in (gated, diagonal, conductance, sparse):
         room.run = run_exactly  # pyright: ignore
     with libraries.loaded(sys.argv[1]):
         print("\n".join([*sequences(), *steppers(), "done"]))

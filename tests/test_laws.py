@@ -32,6 +32,7 @@ from liquidtorch.baselines import GRU
 from liquidtorch.cells import Cell
 from liquidtorch.data import Sequences, from_arrays
 from liquidtorch.layers import Layer
+from liquidtorch.reservoir import Echo, EchoState
 from liquidtorch.task import infer
 
 SIZES = (1, 2, 3, 7, 17)
@@ -58,6 +59,7 @@ def network(irregular: bool, forecast: bool, **options: Any) -> LiquidNetwork:
 
 PLAIN: dict[str, Callable[..., Cell]] = {
     "Leaky": Leaky, "Liquid": Liquid, "LTC": LTC, "CfC": CfC, "Linear": Linear, "Mobius": Mobius,
+    "Echo": Echo,
 }  # fmt: skip
 VARIANTS: dict[str, Callable[[], Cell]] = {
     "Leaky-euler": lambda: Leaky(2, 3, method="euler"),
@@ -80,6 +82,10 @@ VARIANTS: dict[str, Callable[[], Cell]] = {
     "CfC-ncp": lambda: CfC(2, 17, wiring=wiring.auto_ncp(17, 2, 3)),
     "CfC-ncp-carry-no_gate": lambda: CfC(2, 17, mode="no_gate", carry=True, wiring=wiring.auto_ncp(17, 2, 3)),
     "CfC-random": lambda: CfC(2, 7, wiring=wiring.random(7, 2, 3, density=0.4)),
+    "Echo-shared": lambda: Echo(2, 33, density=0.6, topology="blocked", bias=0.5, leak=0.3, seed=1),
+    "Echo-linear": lambda: Echo(2, 7, density=0.4, activation="linear", weights="uniform", tau=torch.arange(1.0, 8.0)),
+    "Echo-jumps": lambda: Echo(2, 17, topology="jumps:4", leak=1.0, scale=[0.5, 2.0]),
+    "Echo-feedback": lambda: Echo(1, 7, feedback=1, density=0.5, noise=0.1),
 }
 LAYERS: dict[str, Make] = {
     **{f"{name}-{H}": lambda kind=kind, H=H: Recurrent(kind(2, H)) for name, kind in PLAIN.items() for H in SIZES},
@@ -99,6 +105,9 @@ LAYERS: dict[str, Make] = {
     "Stack-Bidirectional": lambda: Stack(
         [Bidirectional(Recurrent(Leaky(2, 2)), Recurrent(Leaky(2, 1))), Recurrent(Liquid(3, 3))]
     ),
+    "Stack-all": lambda: Stack([Recurrent(Leaky(2, 3)), EchoState(3, 7, density=0.3)], shown="all"),
+    "EchoState": lambda: EchoState(2, 17, radius=0.95, density=0.3, bias=0.2),
+    "EchoState-small_world": lambda: EchoState(2, 7, topology="small_world", density=0.4, tau=2.0),
     "GRU": lambda: GRU(2, 3, median_dt=2.0),
     "LiquidNetwork": lambda: network(irregular=False, forecast=False),
     "LiquidNetwork-irregular": lambda: network(irregular=True, forecast=False, body="ltc", layers=2),
@@ -113,7 +122,7 @@ EXEMPT = {  # torch's own GRU has a batching rule only once something has been t
 CASES = [
     (name, law) for name, make in LAYERS.items() for law, _ in testing.yield_checks(make()) if (name, law) not in EXEMPT
 ]
-ONE_OF_EACH = ("Leaky-3", "Liquid-3", "LTC-one-unfold", "CfC-3", "Linear-3", "Mobius-3")
+ONE_OF_EACH = ("Leaky-3", "Liquid-3", "LTC-one-unfold", "CfC-3", "Linear-3", "Mobius-3", "Echo-3")
 SAME = ("-1", "-2", "-7", "-17")  # to a tracer another size is nothing new
 TRACED = ("compiling_changes_nothing", "exporting_changes_nothing")
 OTHERS = [
@@ -150,9 +159,9 @@ def test_every_class_has_an_example() -> None:
     """A new cell or layer fails here until it stands in PLAIN or LAYERS, and a lost one until it is struck out."""
     cells, layers = discovered(Cell), discovered(Layer)
     assert {c.__name__ for c in cells} == set(PLAIN)
-    assert len(cells) == 6
+    assert len(cells) == 7
     assert {type(make()) for make in LAYERS.values()} == layers
-    assert len(layers) == 6
+    assert len(layers) == 7
     assert cells <= set(Cell.kinds.values())
     assert layers <= set(Layer.kinds.values())
 

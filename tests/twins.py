@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from liquidtorch import ops
+from liquidtorch.ops import sparse
 
 SIZES = (1, 2, 3, 7, 17, 33, 64, 100)
 BATCHES = (1, 2, 7, 8, 9, 16, 17, 33)
@@ -72,9 +73,10 @@ class Problem:
     call: Callable[[dict[str, Tensor]], Tensor]
     live: dict[str, Tensor] = field(default_factory=dict)  # of a weight: where its synapses are
     saturate: Callable[[Tensor], Tensor] = lambda u: 1e4 * u.sign()  # bring u to its ends
+    learned: bool = True  # whether the kernel has a backward pass; else only states are compared
 
     def inputs(self, dtype: torch.dtype, layout: Callable[[Tensor], Tensor] = lambda t: t) -> dict[str, Tensor]:
-        return {name: layout(t.to(dtype)).detach().requires_grad_() for name, t in self.tensors.items()}
+        return {name: layout(t.to(dtype)).detach().requires_grad_(self.learned) for name, t in self.tensors.items()}
 
     def run(
         self, which: str, dtype: torch.dtype, layout: Callable[[Tensor], Tensor] = lambda t: t
@@ -84,6 +86,8 @@ class Problem:
         with ops.use(which):
             states = self.call(given)
         found = {"states": states.detach()}
+        if not self.learned:
+            return found
         weights = layout(upstream(states.shape).to(dtype))
         # Without a single step the state depends on nothing but h; every other gradient is 0.
         options = {"allow_unused": True, "materialize_grads": True}
@@ -326,6 +330,26 @@ def _scan(op: str, parts: int) -> Maker:
     return make
 
 
+def _echo(activation: str, density: float, shared: bool = False) -> Maker:
+    def make(draw: Draw, H: int, B: int, T: int, dt: str, ends: str) -> Problem:
+        tensors, shape = _common(draw, H, H, B, T, dt)
+        live = draw.chance(density, H, H)
+        if shared:  # groups of neighbours with the same sources, as many for each
+            ranks = draw.normal(-(-H // sparse.BLOCK), H).argsort(1).argsort(1)
+            live = (ranks < density * H).repeat_interleave(sparse.BLOCK, 0)[:H]
+        listed = ops.synapses(live)
+        assert (sparse.share_of(listed.start, listed.source) > 1) >= shared
+        tensors |= {"weight": draw.normal(len(listed.place), scale=H**-0.5), "tau": draw.uniform(1.0, 9.0, H)}
+        options: dict[str, Any] = {"synapses": listed, "activation": activation, **ends_of(draw, ends, B, T)}
+
+        def call(t: dict[str, Tensor]) -> Tensor:
+            return ops.echo(t["u"], t["h"], t["dt"].expand(shape), t["weight"], t["tau"], **options)
+
+        return Problem(tensors, call, learned=False)
+
+    return make
+
+
 for _ending, _density in WIRINGS.items():
     VARIANTS[f"leaky{_ending}"] = _leaky("exact", _density)
     VARIANTS[f"leaky-euler{_ending}"] = _leaky("euler", _density)
@@ -346,4 +370,10 @@ for _i, (_layers, _activation) in enumerate((n, a) for n in (1, 2, 3) for a in o
     VARIANTS[_name] = _cfc(_mode, _carry, layers=_layers, activation=_activation)
 VARIANTS["linear"] = _scan("linear", 2)
 VARIANTS["mobius"] = _scan("mobius", 3)
+VARIANTS["echo"] = _echo("tanh", 1.0)
+VARIANTS["echo-half"] = _echo("tanh", 0.6)
+VARIANTS["echo-sparse"] = _echo("tanh", 0.2)
+VARIANTS["echo-linear-half"] = _echo("linear", 0.6)
+VARIANTS["echo-shared"] = _echo("tanh", 0.4, shared=True)
+VARIANTS["echo-linear-shared"] = _echo("linear", 0.8, shared=True)
 NAMES = list(VARIANTS)

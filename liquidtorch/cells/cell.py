@@ -144,7 +144,7 @@ class Cell(nn.Module):
     @torch.no_grad()
     def permute(self, order: Sequence[int] | Tensor) -> None:
         """Renumber the units in place: the new unit i is the old unit `order[i]`."""
-        order = torch.as_tensor(order, device=next(self.parameters()).device)
+        order = torch.as_tensor(order, device=first_parameter(self).device)
         if sorted(order.tolist()) != list(range(self.units)):
             raise OptionError(f"`order` must hold each of 0 to {self.units - 1} once; got {order.tolist()}.")
         if self.wiring is not None:
@@ -176,9 +176,15 @@ class Cell(nn.Module):
 
 
 def first_parameter(module: nn.Module) -> Tensor:
-    """Return `next(module.parameters())`, whose dtype and device count, in a tenth of the time."""
+    """Return `next(module.parameters())`, whose dtype and device count, in a tenth of the time.
+
+    Of a module that has none, the first buffer of numbers with fractions: what is fixed has a dtype all the same.
+    """
     while not module._parameters:
-        module = next(m for m in module._modules.values() if m and next(m.parameters(), None) is not None)
+        inner = next((m for m in module._modules.values() if m and next(m.parameters(), None) is not None), None)
+        if inner is None:
+            return next(b for b in module.buffers() if b.is_floating_point())
+        module = inner
     return next(iter(module._parameters.values()))  # pyright: ignore[reportReturnType]
 
 

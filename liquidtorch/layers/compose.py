@@ -83,6 +83,8 @@ class Stack(_Several):
         Add to the outputs of every layer after the first what came into it; the widths must agree.
     norm : bool
         Standardise, at each step, what comes into every layer after the first (`nn.LayerNorm`).
+    shown : "last" or "all"
+        Whose outputs are shown: those of the last layer, or of all, side by side from the input up.
 
     Raises
     ------
@@ -105,11 +107,14 @@ class Stack(_Several):
     ('l0_h', 'l1_h')
     """
 
-    def __init__(self, layers: Sequence[Layer], *, residual: bool = False, norm: bool = False) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], *, residual: bool = False, norm: bool = False, shown: str = "last"
+    ) -> None:
         super().__init__()
         layers = list(layers)
         if not layers:
             raise OptionError("`layers` must hold at least one Layer; got none.")
+        check_choice("shown", shown, ("last", "all"))
         for i, layer in enumerate(layers):
             _check_layer(f"layers[{i}]", layer)
         if len(layers) == 1 and (residual or norm):
@@ -126,7 +131,8 @@ class Stack(_Several):
                 )
         self.layers, self.residual, self.norm = nn.ModuleList(layers), bool(residual), bool(norm)
         self.norms = nn.ModuleList(nn.LayerNorm(layer.features) for layer in layers[1:]) if norm else None
-        self.features, self.outputs = layers[0].features, layers[-1].outputs
+        self.shown, self.features = shown, layers[0].features
+        self.outputs = layers[-1].outputs if shown == "last" else sum(layer.outputs for layer in layers)
         self.causal = all(layer.causal for layer in layers)
         self.continuous = all(layer.continuous for layer in layers)
         self.stable = all(layer.stable for layer in layers)
@@ -138,30 +144,32 @@ class Stack(_Several):
 
     def _stepper(self) -> Stepper:
         norms: Any = None if self.norms is None else list(self.norms)
-        return stacked([layer.stepper() for layer in self._parts()], norms, self.residual)
+        return stacked([layer.stepper() for layer in self._parts()], norms, self.residual, self.shown)
 
     def run(self, x: Tensor, h: Any, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Any]:
         """Run over checked tensors."""
-        y, after = x, []
+        y, ys, after = x, [], []
         for i, (layer, state) in enumerate(zip(self._parts(), self._split(h), strict=True)):
             below = y
             z = below if self.norms is None or i == 0 else self.norms[i - 1](below)
             y, state = layer.run(z, state, dt, lengths, reset)
             if self.residual and i:
                 y = y + below
+            ys.append(y)
             after.extend(tensors_of(state))
-        return y, self._state(after)
+        return y if self.shown == "last" else torch.cat(ys, dim=-1), self._state(after)
 
     def config(self) -> dict[str, Any]:
         """Return everything `layers.build` needs, as plain JSON values."""
         parts = [layer.config() for layer in self._parts()]
-        return {"kind": "Stack", "layers": parts, "residual": self.residual, "norm": self.norm}
+        return {"kind": "Stack", "layers": parts, "residual": self.residual, "norm": self.norm, "shown": self.shown}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Stack:
         """Make a layer from what its `config` returned, with fresh weights."""
         parts = [build(part) for part in config["layers"]]
-        return cls(parts, residual=config["residual"], norm=config["norm"])
+        shown = config.get("shown", "last")  # a file written before there was a choice
+        return cls(parts, residual=config["residual"], norm=config["norm"], shown=shown)
 
 
 class Bidirectional(_Several):

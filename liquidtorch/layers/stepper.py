@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..cells import first_parameter
 from ..ops import Stepper
 
 
 def called(layer: Any) -> Stepper:
     """Return a stepper that calls a copy of any layer, as it is now, with one row of one step."""
     layer = copy.deepcopy(layer)
-    like = next(layer.parameters())
+    like = first_parameter(layer)
     state = layer.initial(1)
 
     @torch.no_grad()
@@ -32,19 +33,21 @@ def called(layer: Any) -> Stepper:
     return Stepper(layer.features, advance, reset)
 
 
-def stacked(parts: Sequence[Stepper], norms: Sequence[nn.LayerNorm] | None, residual: bool) -> Stepper:
+def stacked(parts: Sequence[Stepper], norms: Sequence[nn.LayerNorm] | None, residual: bool, shown: str) -> Stepper:
     """Return a stepper of `Stack` from those of its layers."""
     scales = [(array(norm.weight), array(norm.bias), norm.eps) for norm in norms or ()]
 
     def advance(x: np.ndarray, dt: float) -> np.ndarray:
         y = parts[0](x, dt)
+        ys = [y]
         for i, part in enumerate(parts[1:]):
             z = y
             if scales:
                 weight, bias, eps = scales[i]
                 z = (y - y.mean()) / np.sqrt(y.var() + eps) * weight + bias
             y = part(z, dt) + y if residual else part(z, dt)
-        return y
+            ys.append(y)
+        return y if shown == "last" else np.concatenate(ys)
 
     def reset() -> None:
         for part in parts:

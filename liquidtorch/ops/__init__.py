@@ -6,14 +6,42 @@ from .choice import SEQUENCES, backend, pick, use
 from .cpu import cfc_gates, leaky_gates, liquid_gates
 from .loop import over
 from .reference import ACTIVATIONS
-from .sequences import cfc, leaky, linear, liquid, ltc, ltc_synapses, mobius
-from .stepper import Stepper, diagonal_stepper, gated_stepper, ltc_stepper
-from .steps import cfc_step, leaky_step, linear_step, liquid_step, ltc_step, mobius_step
-from .synapses import Synapses, synapses
+from .sequences import cfc, echo, leaky, linear, liquid, ltc, ltc_synapses, mobius
+from .stepper import Stepper, diagonal_stepper, echo_stepper, gated_stepper, ltc_stepper
+from .steps import cfc_step, echo_step, leaky_step, linear_step, liquid_step, ltc_step, mobius_step
+from .synapses import Synapses, synapses, synapses_at
 
 __all__ = [
-    "ACTIVATIONS", "SEQUENCES", "Stepper", "Synapses", "backend", "cfc", "cfc_gates", "cfc_step",
-    "diagonal_stepper", "gated_stepper", "leaky", "leaky_gates", "leaky_step", "linear", "linear_step",
-    "liquid", "liquid_gates", "liquid_step", "ltc", "ltc_step", "ltc_stepper", "ltc_synapses", "mobius",
-    "mobius_step", "over", "pick", "synapses", "use",
+    "ACTIVATIONS",
+    "SEQUENCES",
+    "Stepper",
+    "Synapses",
+    "backend",
+    "cfc",
+    "cfc_gates",
+    "cfc_step",
+    "diagonal_stepper",
+    "echo",
+    "echo_step",
+    "echo_stepper",
+    "gated_stepper",
+    "leaky",
+    "leaky_gates",
+    "leaky_step",
+    "linear",
+    "linear_step",
+    "liquid",
+    "liquid_gates",
+    "liquid_step",
+    "ltc",
+    "ltc_step",
+    "ltc_stepper",
+    "ltc_synapses",
+    "mobius",
+    "mobius_step",
+    "over",
+    "pick",
+    "synapses",
+    "synapses_at",
+    "use",
 ]  # fmt: skip

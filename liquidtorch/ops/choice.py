@@ -12,7 +12,8 @@ from torch import Tensor
 from ..errors import BackendError, check_choice
 from . import cpu
 
-SEQUENCES = ("leaky", "liquid", "ltc", "cfc", "linear", "mobius", "ltc_synapses")
+SEQUENCES = ("leaky", "liquid", "ltc", "cfc", "linear", "mobius", "ltc_synapses", "echo")
+FORWARD_ONLY = ("echo",)  # whose kernels have no backward pass
 TWINS: dict[str, ModuleType] = {"cpu": cpu}  # device type -> the module here that holds its kernels
 if torch.cuda.is_available():  # elsewhere nothing imports Triton for us
     from . import triton
@@ -77,26 +78,33 @@ def backend(op: str, like: Tensor) -> str:
     'reference: plain PyTorch on cpu (no kernel computes in torch.float16)'
     """
     check_choice("op", op, SEQUENCES)
-    found, why = _twin(like)
+    found, why = _twin(like, op)
+    if found and op in FORWARD_ONLY:
+        return f"{why} (no backward pass: where a gradient is asked for, the reference runs)"
     return why if found else f"reference: plain PyTorch on {like.device.type} ({why})"
 
 
-def pick(op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0) -> ModuleType | None:
+def pick(
+    op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0, moved: Sequence[Tensor] = ()
+) -> ModuleType | None:
     """Return the module whose function `op` runs on states like `like`, or None for the reference.
 
     A kernel reads the `others` as numbers of the states' dtype, and goes through so many `layers` of a backbone.
+    A kernel without a backward pass needs that none of `moved` asks for a gradient.
     """
-    found, why = _twin(like)
+    found, why = _twin(like, op)
     if found and any(t.dtype != like.dtype for t in others):
         found, why = None, f"states are of {like.dtype} and some parameter or time is not"
     elif found and layers > found.LAYERS:
         found, why = None, f"no kernel goes through more than {found.LAYERS} layers"
+    elif found and torch.is_grad_enabled() and any(t.requires_grad for t in moved):
+        found, why = None, "a gradient is asked for, and the kernel has no backward pass"
     if found is None and _chosen == "fast":
         raise BackendError(f"`ops.use` must be 'auto' or 'reference' here; got 'fast' ({op}: {why}).")
     return found
 
 
-def _twin(like: Tensor) -> tuple[ModuleType | None, str]:
+def _twin(like: Tensor, op: str) -> tuple[ModuleType | None, str]:
     if _chosen == "reference":
         return None, "asked for by ops.use"
     if torch.compiler.is_exporting():
@@ -106,6 +114,8 @@ def _twin(like: Tensor) -> tuple[ModuleType | None, str]:
     twin = TWINS.get(like.device.type)
     if twin is None:
         return None, f"there are no kernels for {like.device.type}"
+    if op in SEQUENCES and not hasattr(twin, op):
+        return None, f"there is no kernel of {op} for {like.device.type}"
     if like.dtype not in twin.DTYPES:
         return None, f"no kernel computes in {like.dtype}"
     return (None, twin.MISSING) if twin.MISSING else (twin, twin.WHAT)

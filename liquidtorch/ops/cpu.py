@@ -13,6 +13,7 @@ from .diagonal import Diagonal
 from .gated import ACTIVATIONS, KINDS, MAPS, SYNAPSES, Gated
 from .library import load
 from .operator import call
+from .sparse import Echo
 from .synapses import Synapses
 from .synapses import synapses as list_synapses
 
@@ -125,3 +126,12 @@ def mobius(
 ) -> Tensor:  # fmt: skip
     """As `sequences.mobius`."""
     return call(Diagonal, [u.to(h.dtype), h, dt, lengths, reset, 1 / tau], (1,))
+
+
+def echo(
+    u: Tensor, h: Tensor, dt: Tensor, weight: Tensor, tau: Tensor, *, synapses: Synapses, activation: str,
+    lengths: Tensor | None, reset: Tensor | None,
+) -> Tensor:  # fmt: skip
+    """As `sequences.echo`."""
+    listed = synapses.start, synapses.source
+    return call(Echo, [u.to(h.dtype), h, dt, lengths, reset, *listed, weight, 1 / tau], (activation == "linear",))

@@ -108,6 +108,16 @@ def linear_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     return torch.exp(-rate_dt) * h - torch.expm1(-rate_dt) * (f / (1 + f)) * A
 
 
+def echo_step(
+    u: Tensor, h: Tensor, dt: Tensor, weight: Tensor, tau: Tensor, to: Tensor, source: Tensor, *,
+    activation: str = "tanh",
+) -> Tensor:  # fmt: skip
+    """h' = (1-a)*h + a*f(u + W h), a = 1-exp(-dt/tau); W by its synapses, `weight` (S,) from `source` to `to`."""
+    z = u + torch.zeros_like(h).index_add(-1, to, weight * h.index_select(-1, source))
+    a = -torch.expm1(-dt / tau)
+    return (1 - a) * h + a * (torch.tanh(z) if activation == "tanh" else z)
+
+
 def mobius_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     """h' = (h + s*c*A) / (1 + s*(1+c)), c = f + k*(1+h), s = dt/tau: LTC's fused step, one self-synapse a unit."""
     f, k, A = (squash(z) for squash, z in zip((fn.softplus, fn.softplus, torch.tanh), u.chunk(3, dim=-1), strict=True))

@@ -348,3 +348,58 @@ def mobius(
     if fast:
         return fast.mobius(u, h, dt, tau, lengths=lengths, reset=reset)
     return over(lambda u, h, dt: (reference.mobius_step(u, h[0], dt, tau),), u, [h], dt, lengths, reset)[0]
+
+
+def echo(
+    u: Tensor, h: Tensor, dt: Tensor, weight: Tensor, tau: Tensor, *, synapses: Synapses, activation: str = "tanh",
+    lengths: Tensor | None = None, reset: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Run `echo_step` over a sequence: by a kernel where no gradient is asked for, else by the reference.
+
+    Parameters
+    ----------
+    u : tensor (B, T, H)
+        `W_x x + b`.
+    h, dt, lengths, reset
+        As in `leaky`.
+    weight : tensor (S,)
+        The synapses' weights, in the order of `synapses`.
+    tau : tensor (H,), above 0
+        Time constants, in the unit of dt.
+    synapses : Synapses
+        Which synapses exist.
+    activation : "tanh" or "linear"
+        What the sum of a unit's inputs goes through.
+
+    Returns
+    -------
+    tensor (B, T, H)
+
+    Raises
+    ------
+    ShapeError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> listed, one = ops.synapses(torch.ones(1, 1)), torch.ones(1)
+    >>> ops.echo(torch.zeros(1, 2, 1), torch.ones(1, 1), torch.ones(1, 2), 0 * one, one, synapses=listed).flatten()
+    tensor([0.3679, 0.1353])
+    """
+    H = tau.shape[0]
+    check_choice("activation", activation, ("tanh", "linear"))
+    fit_sequence(u, h, dt, H, H, lengths, reset, synapses)
+    fit({"weight": (weight, tuple(synapses.place.shape)), "tau": (tau, (H,))})
+    fast = pick("echo", h, (dt, weight, tau), moved=(u, h, dt, weight, tau))
+    if fast:
+        return fast.echo(
+            u, h, dt, weight, tau, synapses=synapses, activation=activation, lengths=lengths, reset=reset
+        )  # fmt: skip
+    to, source = synapses.place // H, synapses.place % H
+
+    def step(u: Tensor, h: tuple[Tensor, ...], dt: Tensor) -> tuple[Tensor, ...]:
+        return (reference.echo_step(u, h[0], dt, weight, tau, to, source, activation=activation),)
+
+    return over(step, u, [h], dt, lengths, reset)[0]

@@ -16,6 +16,7 @@ from . import cpu
 from .diagonal import KINDS
 from .gated import forward_arguments, parts_of
 from .library import Arguments, entry, integers, pack, padded, pointers
+from .sparse import arguments_of
 from .synapses import Synapses
 
 LEARNED = ("maps", "own", "biases")  # of cpu.Gates
@@ -89,6 +90,12 @@ class ScanStep(Arguments):
     _fields_ = [*integers("F H kind"), *pointers("x packed b rate u h")]  # noqa: RUF012
 
 
+class EchoStep(Arguments):
+    """The struct of csrc/step.h."""
+
+    _fields_ = [*integers("F"), *pointers("x packed b u dt scratch echo")]  # noqa: RUF012
+
+
 class List(Arguments):
     """The struct of csrc/step.h."""
 
@@ -153,6 +160,23 @@ def diagonal_stepper(kind: str, W: Tensor, b: Tensor, tau: Tensor) -> Stepper:
     given = {"x": x, "packed": pack(W), "b": b.detach().clone(), "rate": 1 / tau, "u": u, "h": h}
     arguments = ScanStep(F=len(x), H=len(h), kind=KINDS.index(kind), **given)
     return _compiled("scan", arguments, x, h, len(h))
+
+
+@torch.no_grad()
+def echo_stepper(
+    W_x: Tensor, b: Tensor, weight: Tensor, tau: Tensor, *, synapses: Synapses, activation: str
+) -> Stepper:
+    """Return a stepper of a reservoir: u = W_x x + b, then `echo`."""
+    h, x, u, dt = torch.zeros_like(b), W_x.new_zeros(W_x.shape[1]), _room(W_x, len(W_x)), W_x.new_zeros(1)
+    seen = [u[: len(h)].view(1, 1, -1), h.view(1, -1), dt.view(1, 1), None, None]
+    inner = arguments_of(
+        [*seen, synapses.start, synapses.source, weight.clone(), 1 / tau], (activation == "linear",), h.view(1, 1, -1)
+    )
+    scratch = _room(W_x, entry("echo_row_scratch", h.dtype)(ctypes.addressof(inner)))
+    given = {"x": x, "packed": pack(W_x), "b": b.clone(), "u": u, "dt": dt, "scratch": scratch}
+    arguments = EchoStep(F=len(x), **given, echo=ctypes.addressof(inner))
+    arguments.alive |= {"inner": inner}
+    return _compiled("echo", arguments, x, h, len(h))
 
 
 def _list(listed: Synapses, w: Tensor, mu: Tensor, sigma: Tensor, erev: Tensor) -> List:

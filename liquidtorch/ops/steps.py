@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import ShapeError
 from . import reference
+from .synapses import Synapses
 
 
 def _fit(u: Tensor, h: Tensor, dt: Tensor, width: int, units: int) -> None:
@@ -229,3 +230,43 @@ def mobius_step(u: Tensor, h: Tensor, dt: Tensor, tau: Tensor) -> Tensor:
     """
     _fit(u, h, dt, 3 * len(tau), len(tau))
     return reference.mobius_step(u, h, dt, tau)
+
+
+def echo_step(
+    u: Tensor, h: Tensor, dt: Tensor, weight: Tensor, tau: Tensor, *, synapses: Synapses, activation: str = "tanh"
+) -> Tensor:
+    """Relax towards a function of few synapses: `h' = (1-a)*h + a*f(u + W h)`, `a = 1-exp(-dt/tau)`.
+
+    Parameters
+    ----------
+    u : tensor (B, H)
+        `W_x x + b`.
+    h : tensor (B, H)
+        The state.
+    dt : tensor (B, 1), at least 0
+        The time since the previous step.
+    weight : tensor (S,)
+        The synapses' weights, those of W that are there, in the order of `synapses`.
+    tau : tensor (H,), above 0
+        Time constants, in the unit of dt.
+    synapses : Synapses
+        Which synapses exist.
+    activation : "tanh" or "linear"
+        f.
+
+    Returns
+    -------
+    tensor (B, H)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> listed, one = ops.synapses(torch.ones(1, 1)), torch.ones(1)
+    >>> echo_step(torch.zeros(1, 1), torch.ones(1, 1), torch.full((1, 1), 2.0), 0 * one, one, synapses=listed)
+    tensor([[0.1353]])
+    """
+    H = tau.shape[0]
+    _fit(u, h, dt, H, H)
+    to, source = synapses.place // H, synapses.place % H
+    return reference.echo_step(u, h, dt, weight, tau, to, source, activation=activation)

@@ -19,6 +19,33 @@ class Synapses(NamedTuple):
     early: Tensor  # (S,) int32: 1 where the source has been swept before; empty without a sweep
 
 
+def synapses_at(place: Tensor, units: int) -> Synapses:
+    """List synapses between units by their places in a flat (to, from) matrix, which is never made.
+
+    Parameters
+    ----------
+    place : tensor (S,) of int64, ascending
+        `to*units + source` of each synapse.
+    units : int
+        How many there are.
+
+    Returns
+    -------
+    Synapses
+
+    Examples
+    --------
+    >>> import torch
+    >>> from liquidtorch import ops
+    >>> ops.synapses_at(torch.tensor([1, 2, 3]), 2).start
+    tensor([0, 1, 3], dtype=torch.int32)
+    """
+    start = torch.zeros(units + 1, dtype=torch.int32, device=place.device)
+    start[1:] = torch.bincount(place // units, minlength=units).cumsum(0)
+    source = (place % units).int()
+    return Synapses(start, source, place, torch.arange(units, device=place.device).int(), source[:0])
+
+
 def synapses(live: Tensor, sweep: Sequence[Tensor] = ()) -> Synapses:
     """List the synapses of `live` (to, from), for units swept group by group.
 

@@ -3,6 +3,7 @@
  * A whole is cut into tiles, which share nothing but their inputs: threads may take them in any order, and the result is
  * the same. Scratch is the caller's: nothing is allocated, nothing is global. */
 #include "dense.h"
+#include "echo.h"
 #include "scan.h"
 #include "spread.h"
 #include "step.h"
@@ -26,16 +27,19 @@ void ENTRY(pack_back)(const real *W, int64_t groups, int64_t targets, int64_t so
     pack_back(W, groups, targets, sources, packed);
 }
 
-#define ENTRIES(Type, name, numbers)                                                                               \
+#define FORWARD(Type, name, numbers)                                                                               \
     int64_t ENTRY(name##_scratch)(const Type *d) { return name##_scratch(d); }                                     \
     static void name##_forward_tiles(const void *d, int64_t from, int64_t to, void *scratch) {                     \
         for (int64_t tile = from; tile < to; tile++) name##_forward((const Type *)d, tile, (numbers *)scratch);    \
     }                                                                                                              \
-    static void name##_backward_tiles(const void *d, int64_t from, int64_t to, void *scratch) {                    \
-        for (int64_t tile = from; tile < to; tile++) name##_backward((const Type *)d, tile, (numbers *)scratch);   \
-    }                                                                                                              \
     void ENTRY(name##_forward)(const Type *d, int64_t tiles, int64_t threads, Parallel *team, void *scratch, int64_t bytes) { \
         spread(team, name##_forward_tiles, d, tiles, threads, scratch, bytes);                                     \
+    }
+
+#define ENTRIES(Type, name, numbers)                                                                               \
+    FORWARD(Type, name, numbers)                                                                                   \
+    static void name##_backward_tiles(const void *d, int64_t from, int64_t to, void *scratch) {                    \
+        for (int64_t tile = from; tile < to; tile++) name##_backward((const Type *)d, tile, (numbers *)scratch);   \
     }                                                                                                              \
     void ENTRY(name##_backward)(const Type *d, int64_t tiles, int64_t threads, Parallel *team, void *scratch, int64_t bytes) { \
         spread(team, name##_backward_tiles, d, tiles, threads, scratch, bytes);                                    \
@@ -46,7 +50,10 @@ ENTRIES(Wired, wired, lanes)
 ENTRIES(LTC, ltc, lanes)
 ENTRIES(Synapses, synapses, lanes)
 ENTRIES(Scan, scan, real)
+FORWARD(Echo, echo, lanes)
+FORWARD(Echo, echo_row, real)
 
 void ENTRY(gated_step)(const GatedStep *d, double dt) { gated_step(d, dt); }
 void ENTRY(scan_step)(const ScanStep *d, double dt) { scan_step_one(d, dt); }
 void ENTRY(ltc_step)(const LTCStep *d, double dt) { ltc_step_one(d, dt); }
+void ENTRY(echo_step)(const EchoStep *d, double dt) { echo_step_one(d, dt); }

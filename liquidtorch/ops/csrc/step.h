@@ -3,6 +3,7 @@
 #define STEP_H
 
 #include "dense.h"
+#include "echo.h"
 #include "scan.h"
 #include "synapses.h"
 #include "wired.h"
@@ -92,6 +93,20 @@ static void ltc_step_one(const LTCStep *d, double dt) {
             d->h[i] = (d->cm[i] * d->h[i] + s_dt * N) / (d->cm[i] + s_dt * D);
         }
     }
+}
+
+/* `echo` has B = T = 1, and h0 and h at the same place: the state. */
+typedef struct {
+    int64_t F;
+    const real *x, *packed, *b; /* (F,); W_x packed; (H,) */
+    real *u, *dt, *scratch;     /* padded(H) and 1 numbers, which `echo` reads; its own to work in */
+    const Echo *echo;
+} EchoStep;
+
+static void echo_step_one(const EchoStep *d, double dt) {
+    project(d->x, d->F, d->packed, d->b, d->echo->rows.H, d->u);
+    *d->dt = (real)dt;
+    echo_row_forward(d->echo, 0, d->scratch);
 }
 
 #endif

@@ -1,0 +1,68 @@
+"""Sparse reservoirs over sequences on the CPU: csrc/echo.h as a family of operators, without a backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .library import ROWS, Arguments, integers, lanes, pointers, run, sequence
+from .operator import Family, Tensors
+
+BLOCK = 16  # neighbouring units that may share their sources, so that these are read once for all of them
+
+
+class EchoSequence(Arguments):
+    """The struct of csrc/echo.h."""
+
+    _fields_ = [  # noqa: RUF012
+        *ROWS,
+        *integers("linear share"),
+        *pointers("u pace start source weight"),
+    ]
+
+
+def share_of(start: Tensor, source: Tensor) -> int:
+    """Return how many neighbouring units share their sources, in the same order: BLOCK, or 1 if not all do."""
+    units = start.shape[0] - 1
+    fan, left = divmod(source.shape[0], units)
+    if left or not fan or not torch.equal(start, torch.arange(units + 1, dtype=start.dtype) * fan):
+        return 1
+    read = source.view(units, fan)
+    whole = units // BLOCK * BLOCK
+    groups = read[:whole].view(-1, BLOCK, fan), read[whole:].unsqueeze(0)
+    return BLOCK if all(bool((group == group[:, :1]).all()) for group in groups) else 1
+
+
+def arguments_of(tensors: Tensors, options: Sequence[int], hs: Tensor) -> EchoSequence:
+    """Return the struct: tensors and options are those of `Echo`, hs (B, T, H) holds every state."""
+    u, h, dt, lengths, reset, start, source, weight, pace = tensors
+    given: dict[str, Any] = {
+        "linear": options[0], "share": share_of(start, source), "u": u.contiguous(), "pace": pace.contiguous(),  # pyright: ignore
+        "start": start.contiguous(), "source": source.contiguous(), "weight": weight.contiguous(),  # pyright: ignore
+    }  # fmt: skip
+    return EchoSequence(**sequence(h, dt, lengths, reset, hs), **given)
+
+
+class Echo(Family):
+    """Tensors: u, h, dt, lengths, reset, start, source, weight, pace. Options: whether it is linear."""
+
+    name = "echo"
+
+    @staticmethod
+    def outputs(tensors: Tensors, options: Sequence[int]) -> list[Tensor]:
+        """Make every state, (B, T, H)."""
+        u, h = tensors[0], tensors[1]
+        return [h.new_empty(u.shape[0], u.shape[1], h.shape[1])]  # pyright: ignore[reportOptionalMemberAccess]
+
+    @staticmethod
+    def forward(tensors: Tensors, options: Sequence[int], found: list[Tensor]) -> None:
+        """Fill the outputs: rows in the vectors' lanes, or, where rows are few, one after the other."""
+        hs, weight = found[0], tensors[7]
+        B, T, H = hs.shape
+        wide = lanes(hs.dtype) * (2 if lanes(hs.dtype) >= 8 else 4)  # csrc/echo.h: the rows of a part
+        name, parts = ("echo_forward", -(-B // wide)) if wide <= 2 * B else ("echo_row_forward", B)
+        work = 2.0 * B * T * (weight.numel() + 20 * H) / lanes(hs.dtype)  # pyright: ignore[reportOptionalMemberAccess]
+        run(name, hs.dtype, arguments_of(tensors, options, hs), parts, work)
