@@ -26,6 +26,7 @@ _ROOMS = {  # public name -> the room it lives in; opened when the name is first
     "LiquidClassifier": "estimators",
     "LiquidRegressor": "estimators",
     "LiquidForecaster": "estimators",
+    "LiquidState": "reservoir",
 }
 __all__ = [*_ROOMS, "__version__"]
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .estimators import LiquidClassifier, LiquidForecaster, LiquidRegressor
     from .layers import Bidirectional, MixedMemory, Recurrent, Stack
     from .model import LiquidNetwork, load
+    from .reservoir import LiquidState
     from .task import Task
     from .wiring import Wiring
 

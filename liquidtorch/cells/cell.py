@@ -176,9 +176,15 @@ class Cell(nn.Module):
 
 
 def first_parameter(module: nn.Module) -> Tensor:
-    """Return `next(module.parameters())`, whose dtype and device count, in a tenth of the time."""
+    """Return `next(module.parameters())`, whose dtype and device count, in a tenth of the time.
+
+    Of a layer that has none, whose weights are fixed, return the first of these.
+    """
     while not module._parameters:
-        module = next(m for m in module._modules.values() if m and next(m.parameters(), None) is not None)
+        inner = next((m for m in module._modules.values() if m and next(m.parameters(), None) is not None), None)
+        if inner is None:
+            return next(b for b in module.buffers() if b.is_floating_point())
+        module = inner
     return next(iter(module._parameters.values()))  # pyright: ignore[reportReturnType]
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..cells import first_parameter
 from ..ops import Stepper
 
 
 def called(layer: Any) -> Stepper:
     """Return a stepper that calls a copy of any layer, as it is now, with one row of one step."""
     layer = copy.deepcopy(layer)
-    like = next(layer.parameters())
+    like = first_parameter(layer)
     state = layer.initial(1)
 
     @torch.no_grad()

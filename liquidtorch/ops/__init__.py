@@ -5,8 +5,9 @@ from __future__ import annotations
 from .choice import SEQUENCES, backend, pick, use
 from .cpu import cfc_gates, leaky_gates, liquid_gates
 from .loop import over
-from .reference import ACTIVATIONS
+from .reference import ACTIVATIONS, Spiking
 from .sequences import cfc, leaky, linear, liquid, ltc, ltc_synapses, mobius
+from .spiking import spiking
 from .stepper import Stepper, diagonal_stepper, gated_stepper, ltc_stepper
 from .steps import cfc_step, leaky_step, linear_step, liquid_step, ltc_step, mobius_step
 from .synapses import Synapses, synapses
@@ -15,5 +16,5 @@ __all__ = [
     "ACTIVATIONS", "SEQUENCES", "Stepper", "Synapses", "backend", "cfc", "cfc_gates", "cfc_step",
     "diagonal_stepper", "gated_stepper", "leaky", "leaky_gates", "leaky_step", "linear", "linear_step",
     "liquid", "liquid_gates", "liquid_step", "ltc", "ltc_step", "ltc_stepper", "ltc_synapses", "mobius",
-    "mobius_step", "over", "pick", "synapses", "use",
+    "mobius_step", "over", "pick", "synapses", "use", "Spiking", "spiking",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import BackendError, check_choice
 from . import cpu
 
-SEQUENCES = ("leaky", "liquid", "ltc", "cfc", "linear", "mobius", "ltc_synapses")
+SEQUENCES = ("leaky", "liquid", "ltc", "cfc", "linear", "mobius", "ltc_synapses", "spiking")
 TWINS: dict[str, ModuleType] = {"cpu": cpu}  # device type -> the module here that holds its kernels
 if torch.cuda.is_available():  # elsewhere nothing imports Triton for us
     from . import triton
@@ -77,18 +77,21 @@ def backend(op: str, like: Tensor) -> str:
     'reference: plain PyTorch on cpu (no kernel computes in torch.float16)'
     """
     check_choice("op", op, SEQUENCES)
-    found, why = _twin(like)
+    found, why = _twin(op, like)
     return why if found else f"reference: plain PyTorch on {like.device.type} ({why})"
 
 
-def pick(op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0) -> ModuleType | None:
+def pick(op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0, *, learned: bool = False) -> ModuleType | None:
     """Return the module whose function `op` runs on states like `like`, or None for the reference.
 
     A kernel reads the `others` as numbers of the states' dtype, and goes through so many `layers` of a backbone.
+    `learned` says of an operation that is not differentiable as a kernel that it is to be.
     """
-    found, why = _twin(like)
+    found, why = _twin(op, like)
     if found and any(t.dtype != like.dtype for t in others):
         found, why = None, f"states are of {like.dtype} and some parameter or time is not"
+    elif found and learned:
+        found, why = None, "no kernel has gradients of spikes"
     elif found and layers > found.LAYERS:
         found, why = None, f"no kernel goes through more than {found.LAYERS} layers"
     if found is None and _chosen == "fast":
@@ -96,7 +99,7 @@ def pick(op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0) 
     return found
 
 
-def _twin(like: Tensor) -> tuple[ModuleType | None, str]:
+def _twin(op: str, like: Tensor) -> tuple[ModuleType | None, str]:
     if _chosen == "reference":
         return None, "asked for by ops.use"
     if torch.compiler.is_exporting():
@@ -108,4 +111,6 @@ def _twin(like: Tensor) -> tuple[ModuleType | None, str]:
         return None, f"there are no kernels for {like.device.type}"
     if like.dtype not in twin.DTYPES:
         return None, f"no kernel computes in {like.dtype}"
+    if not twin.MISSING and op in SEQUENCES and not hasattr(twin, op):
+        return None, f"there is no kernel of {op} for {like.device.type}"
     return (None, twin.MISSING) if twin.MISSING else (twin, twin.WHAT)
