@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.testing import assert_close
 
 from . import layers
-from .cells import Cell
+from .cells import Cell, first_parameter
 from .layers import Layer, Recurrent
 
 Make = Callable[[], Any]
@@ -79,10 +79,11 @@ def yield_checks(layer: Layer, *, traced: bool = False) -> Iterator[tuple[str, C
     """Yield the name and the function of every law that `layer` says it obeys."""
     laws = [
         rows_are_alone, padding_is_ignored, kinds_come_back, time_has_no_unit, reset_starts_anew, bounds_hold,
-        low_precision_runs, new_weights_are_seen, weights_and_inputs_vmap, copies_are_equal, gradients_are_right,
+        low_precision_runs, new_weights_are_seen, weights_and_inputs_vmap, copies_are_equal,
     ]  # fmt: skip
     laws += [two_parts_are_the_whole, steps_are_the_whole, a_stepper_is_the_whole] if layer.causal else []
     laws += [no_time_no_change] if layer.continuous else []
+    laws += [gradients_are_right if layer.smooth else gradients_flow]
     laws += [units_may_be_renumbered] if hasattr(layer, "permute") else []
     laws += [compiling_changes_nothing, exporting_changes_nothing] if traced else []
     yield from ((law.__name__, law) for law in laws)
@@ -90,7 +91,7 @@ def yield_checks(layer: Layer, *, traced: bool = False) -> Iterator[tuple[str, C
 
 def example(layer: Layer, batch: int = B, steps: int = T) -> tuple[Tensor, Tensor]:
     """Return random x (B, T, F) and irregular dt (B, T) of the layer's dtype, the first dt zero."""
-    like = next(layer.parameters())
+    like = first_parameter(layer)
     x = torch.randn(batch, steps, layer.features, dtype=like.dtype)
     dt = torch.rand(batch, steps, dtype=like.dtype) * 3
     dt[0, 0] = 0
@@ -100,6 +101,17 @@ def example(layer: Layer, batch: int = B, steps: int = T) -> tuple[Tensor, Tenso
 def same(found: Any, wanted: Any) -> None:
     """Assert that two (nested) results are equal to 1e-10."""
     assert_close(tuple(_flat(found)), tuple(_flat(wanted)), **CLOSE)
+
+
+def weights_of(layer: Layer) -> dict[str, Tensor]:
+    """Return the parameters by name; of a layer that learns nothing, its fixed weights, which are buffers."""
+    fixed = {name: b for name, b in layer.named_buffers() if b.is_floating_point()}
+    return dict(layer.named_parameters()) or fixed
+
+
+def _leaves(layer: Layer, x: Tensor) -> list[Tensor]:
+    """Return what gradients can be asked of: the parameters, or, where there are none, x."""
+    return list(layer.parameters()) or [x.requires_grad_()]
 
 
 def _flat(found: Any) -> Iterator[Tensor]:
@@ -129,10 +141,11 @@ def padding_is_ignored(layer: Layer) -> None:
     poisoned, void = x.clone(), dt.clone()
     for i, length in enumerate(lengths):
         poisoned[i, length:], void[i, length:] = float("nan"), 7.0
+    leaves, clean = _leaves(layer, poisoned), _leaves(layer, x)
     y, h = layer(poisoned, dt=void, lengths=lengths)
     layer.zero_grad()
     (y.sum() + sum(t.sum() for t in _flat(h))).backward()
-    grads = [p.grad for p in layer.parameters() if p.grad is not None]
+    grads = [p.grad for p in leaves if p.grad is not None]
     total = torch.zeros((), dtype=x.dtype)
     for i, length in enumerate(lengths):
         y_i, h_i = layer(x[i : i + 1, :length], dt=dt[i : i + 1, :length])
@@ -142,7 +155,7 @@ def padding_is_ignored(layer: Layer) -> None:
         total = total + y_i.sum() + sum(t.sum() for t in _flat(h_i))
     layer.zero_grad()
     total.backward()
-    same(grads, [p.grad for p in layer.parameters() if p.grad is not None])
+    same(grads, [p.grad for p in clean if p.grad is not None])
 
 
 def kinds_come_back(layer: Layer) -> None:
@@ -280,14 +293,23 @@ def low_precision_runs(layer: Layer) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         y_auto, h_auto = layer(x, dt=dt)
     assert all(t.dtype == torch.float32 for t in _flat(h_auto)), "the state must stay float32 under autocast"
-    assert_close(y_auto.float(), y, rtol=0, atol=0.1)
+    _near(layer, y_auto, y)
     low = copy.deepcopy(layer).bfloat16()
-    y_low, h_low = low(x.bfloat16(), dt=dt)
+    x_low = x.bfloat16()
+    leaves = _leaves(low, x_low)
+    y_low, h_low = low(x_low, dt=dt)
     assert y_low.dtype == torch.bfloat16
     assert all(t.dtype == torch.bfloat16 for t in _flat(h_low))
-    assert_close(y_low.float(), y, rtol=0, atol=0.1)
+    _near(layer, y_low, y)
     y_low.float().sum().backward()
-    assert all(bool(p.grad.isfinite().all()) for p in low.parameters() if p.grad is not None)
+    assert all(bool(p.grad.isfinite().all()) for p in leaves if p.grad is not None)
+
+
+def _near(layer: Layer, found: Tensor, wanted: Tensor) -> None:
+    """Assert that outputs agree to 0.1: everywhere, or on average where rounding may move a spike."""
+    off = (found.float() - wanted).abs()
+    worst = off.max() if layer.smooth else off.mean()
+    assert worst <= 0.1, f"outputs differ by {worst}"
 
 
 def new_weights_are_seen(layer: Layer) -> None:
@@ -295,7 +317,7 @@ def new_weights_are_seen(layer: Layer) -> None:
     layer.double()
     x, dt = example(layer)
     before = layer(x, dt=dt)[0]
-    weights = {name: p.detach() + 0.1 * torch.randn_like(p) for name, p in layer.named_parameters()}
+    weights = {name: p.detach() + 0.1 * torch.randn_like(p) for name, p in weights_of(layer).items()}
     y = functional_call(layer, weights, (x,), {"dt": dt})[0]
     assert (y - before).abs().max() > 1e-6
     same(layer(x, dt=dt)[0], before)
@@ -308,7 +330,7 @@ def weights_and_inputs_vmap(layer: Layer) -> None:
     layer.double()
     other = copy.deepcopy(layer)
     with torch.no_grad():
-        for p in other.parameters():
+        for p in weights_of(other).values():
             p += 0.1 * torch.randn_like(p)
     x, dt = example(layer)
     weights, buffers = stack_module_state([layer, other])
@@ -330,7 +352,7 @@ def copies_are_equal(layer: Layer) -> None:
     for twin in (copy.deepcopy(layer), built):
         same(twin(x, dt=dt), wanted)
         with torch.no_grad():
-            for p in twin.parameters():
+            for p in weights_of(twin).values():
                 p.add_(1.0)
     same(layer(x, dt=dt), wanted)
 
@@ -352,6 +374,17 @@ def gradients_are_right(layer: Layer) -> None:
     assert torch.autograd.gradcheck(run, given, eps=1e-6, atol=1e-6, rtol=1e-4, fast_mode=True)
 
 
+def gradients_flow(layer: Layer) -> None:
+    """The gradients of x, through surrogates, are finite, and of some step and feature not 0."""
+    layer.double()
+    x, dt = example(layer)
+    y, _ = layer(x.requires_grad_(), dt=dt)
+    y.sum().backward()
+    assert x.grad is not None
+    assert bool(x.grad.isfinite().all())
+    assert bool(x.grad.any())
+
+
 def compiling_changes_nothing(layer: Layer, backend: str = "aot_eager") -> None:
     """`torch.compile(fullgraph=True)` gives the same results and gradients, also at a second T."""
     layer.double()
@@ -363,9 +396,10 @@ def compiling_changes_nothing(layer: Layer, backend: str = "aot_eager") -> None:
         lengths = torch.tensor([2, steps, 3])
         for run in (layer, compiled):
             layer.zero_grad()
+            x.grad, leaves = None, _leaves(layer, x)
             y, h = run(x, dt=dt, lengths=lengths)
             (y.square().sum() + sum(t.sum() for t in _flat(h))).backward()
-            results.append((y.detach(), h, [p.grad.clone() for p in layer.parameters() if p.grad is not None]))
+            results.append((y.detach(), h, [p.grad.clone() for p in leaves if p.grad is not None]))
         same(results[1], results[0])
 
 

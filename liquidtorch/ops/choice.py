@@ -81,7 +81,9 @@ def backend(op: str, like: Tensor) -> str:
     return why if found else f"reference: plain PyTorch on {like.device.type} ({why})"
 
 
-def pick(op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0, *, learned: bool = False) -> ModuleType | None:
+def pick(
+    op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0, *, learned: bool = False
+) -> ModuleType | None:
     """Return the module whose function `op` runs on states like `like`, or None for the reference.
 
     A kernel reads the `others` as numbers of the states' dtype, and goes through so many `layers` of a backbone.

@@ -137,4 +137,4 @@ def spiking(
     tensors = [u.to(h.dtype), h, dt, lengths, reset, fresh, *fixed, substep, adaptation, plasticity]
     found = call(SpikingFamily, tensors, (slots,))
     shown, after = found.split([found.shape[1] - h.shape[1], h.shape[1]], dim=1)
-    return shown.unflatten(1, (u.shape[1], -1)), after
+    return shown.unflatten(1, (u.shape[1], liquid.widths()["trace"])), after

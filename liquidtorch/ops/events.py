@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,8 +36,9 @@ class SpikingFamily(Family):
 
     @staticmethod
     def _spiking(tensors: Tensors, options: Sequence[int]) -> Spiking:
-        fixed, (substep, adaptation, plasticity) = tensors[6:16], tensors[16:]
-        return Spiking(*fixed, substep, options[0], adaptation, plasticity)  # pyright: ignore[reportArgumentType]
+        fixed: Any = tensors[6:16]
+        substep, adaptation, plasticity = tensors[16:]
+        return Spiking(*fixed, substep=substep, slots=options[0], adaptation=adaptation, plasticity=plasticity)
 
     @staticmethod
     def outputs(tensors: Tensors, options: Sequence[int]) -> list[Tensor]:

@@ -7,7 +7,7 @@ step. Everything faster elsewhere is a twin of a function here and is tested aga
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -161,7 +161,8 @@ class Spiking(NamedTuple):
 
     def float(self) -> Spiking:
         """Return the same in float32."""
-        return Spiking(*(t.float() if isinstance(t, Tensor) and t.is_floating_point() else t for t in self))
+        given: Any = (t.float() if isinstance(t, Tensor) and t.is_floating_point() else t for t in self)
+        return Spiking(*given)
 
 
 def fires(x: Tensor) -> Tensor:
@@ -209,7 +210,9 @@ def spiking_step(u: Tensor, h: Sequence[Tensor], dt: Tensor, p: Spiking) -> tupl
     rest = of["refractory"] - dt / p.refractory.clamp(min=1e-30)
     of["refractory"] = torch.where(fired, 1.0, torch.where(rest < TICK, 0.0, rest))
     of["v"] = torch.where(fired, after, v)
-    of["trace"] = (of["trace"].unflatten(-1, (-1, H)) * torch.exp(-dt / p.tau_trace).unsqueeze(-1) + s.unsqueeze(-2)).flatten(-2)
+    of["trace"] = (
+        of["trace"].unflatten(-1, (-1, H)) * torch.exp(-dt / p.tau_trace).unsqueeze(-1) + s.unsqueeze(-2)
+    ).flatten(-2)
     if p.adaptation is not None:
         of["adaptation"] = of["adaptation"] + p.adaptation[0] * s
     out = s.repeat_interleave(2, -1)
@@ -223,8 +226,8 @@ def spiking_step(u: Tensor, h: Sequence[Tensor], dt: Tensor, p: Spiking) -> tupl
         out = out * raised * left
     current = current * torch.exp(-dt / p.tau_syn).repeat_interleave(H, -1)
     arriving = out.index_select(-1, p.pool) * p.weight
-    waiting = torch.cat([current, of["pending"]], -1) if p.slots else current
-    if p.slots:
+    waiting = current if p.substep is None else torch.cat([current, of["pending"]], -1)
+    if p.substep is not None:
         total = of["phase"] + dt / p.substep
         passed = (total + TICK).floor().clamp(max=p.slots)
         phase = total - passed

@@ -1,4 +1,4 @@
-"""A liquid of spiking units over a whole sequence: by the event-driven kernel, or by its reference where gradients are."""
+"""A liquid of spiking units over a sequence: by the event-driven kernel, or by the reference for gradients."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def spiking(
     return states[list(widths).index("trace")], tuple(a[:, -1] for a in states) if u.shape[1] else h
 
 
-def _check(u: Tensor, h: Sequence[Tensor], dt: Tensor, p: Spiking, lengths: Tensor | None, reset: Tensor | None) -> None:
+def _check(
+    u: Tensor, h: Sequence[Tensor], dt: Tensor, p: Spiking, lengths: Tensor | None, reset: Tensor | None
+) -> None:
     """Raise ShapeError unless all fits together; a kernel reads what it is told is there."""
     H, S, B, T = p.tau.shape[0], p.weight.shape[0], *u.shape[:2]
     if u.dim() != 3 or u.shape[2] not in (H, 2 * H):
@@ -90,8 +92,17 @@ def _check(u: Tensor, h: Sequence[Tensor], dt: Tensor, p: Spiking, lengths: Tens
     if len(h) != len(widths):
         raise ShapeError(f"`h` must hold {len(widths)} tensors ({', '.join(widths)}); got {len(h)}.")
     fit({f"h.{name}": (a, (B, width)) for a, (name, width) in zip(h, widths.items(), strict=True)})
-    fit({"dt": (dt, (B, T)), "tau_syn": (p.tau_syn, (2,)), "refractory": (p.refractory, (H,)), "start": (p.start, (H,))})
-    fit({"membrane": (p.membrane, (3,)), "first": (p.first, (2 * H + 1,)), "pool": (p.pool, (S,)), "place": (p.place, (S,))})
+    fit(
+        {"dt": (dt, (B, T)), "tau_syn": (p.tau_syn, (2,)), "refractory": (p.refractory, (H,)), "start": (p.start, (H,))}
+    )
+    fit(
+        {
+            "membrane": (p.membrane, (3,)),
+            "first": (p.first, (2 * H + 1,)),
+            "pool": (p.pool, (S,)),
+            "place": (p.place, (S,)),
+        }
+    )
     more = {"substep": (p.substep, ()), "adaptation": (p.adaptation, (2,)), "plasticity": (p.plasticity, (3, 2 * H))}
     fit({name: (t, shape) for name, (t, shape) in more.items() if t is not None})
     if lengths is not None:

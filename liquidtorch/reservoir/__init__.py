@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .calibrate_spiking import Activity, activity, calibrate
 from .spiking import LiquidState
 
-__all__ = ["LiquidState"]
+__all__ = ["Activity", "LiquidState", "activity", "calibrate"]

@@ -101,6 +101,13 @@ class LiquidState(Layer):
     """
 
     smooth = False
+    W_x: Tensor  # (H, F)
+    weight: Tensor  # (S,), as in ops.Spiking
+    membrane: Tensor
+    tau: Tensor
+    tau_trace: Tensor
+    adaptation: Tensor | None
+    plasticity: Tensor | None
 
     def __init__(
         self, features: int, units: int, *, topology: str = "column", inhibitory: float = 0.2, inputs: str = "current",
@@ -185,7 +192,7 @@ class LiquidState(Layer):
         return ops.Spiking(**own, slots=self.slots)  # pyright: ignore[reportArgumentType]
 
     def state_spec(self) -> tuple[Spec, ...]:
-        """Describe the state: potentials, what is left of refractory periods (1: all), traces, currents and the rest."""
+        """Describe the state: potentials, what is left of refractory periods (1: all), traces, currents."""
         inf = float("inf")
         bounds = {"refractory": (0.0, 1.0), "utilisation": (0.0, 1.0), "resources": (0.0, 1.0), "phase": (0.0, 1.0)}
         bounds |= {"trace": (0.0, inf), "adaptation": (0.0, inf)}
@@ -194,14 +201,14 @@ class LiquidState(Layer):
 
     def initial(self, batch: int) -> Any:
         """Return the state before the first step: drawn potentials, full resources, and no current."""
-        return self._state([a.expand(batch, -1) for a in self._spiking().fresh()])
+        return self._state([a.repeat(batch, 1) for a in self._spiking().fresh()])
 
     def run(self, x: Tensor, h: Any, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Any]:
         """Run over checked tensors."""
         live = None if lengths is None else live_steps(lengths, x.shape[1])
         if live is not None:  # what stands in the padding must not reach a gradient, not even as 0 * nan
             x, dt = x.masked_fill(~live.unsqueeze(-1), 0), dt.masked_fill(~live, 0)
-        W: Any = self.W_x
+        W = self.W_x
         if self.options["inputs"] == "spikes":
             W = torch.cat([W.clamp(min=0), W.clamp(max=0)])
         y, after = ops.spiking(linear(x, W), h, dt, self._spiking(), lengths=lengths, reset=reset)
@@ -230,7 +237,7 @@ class LiquidState(Layer):
         True
         """
         counting = copy.copy(self)
-        counting._buffers = {**self._buffers, "tau_trace": self.tau_trace.new_full((1,), math.inf)}  # pyright: ignore
+        counting._buffers = {**self._buffers, "tau_trace": self.tau_trace.new_full((1,), math.inf)}
         counting._publish()
         if h is not None:
             own = {"trace": h.trace.new_zeros(h.trace.shape[0], self.units)}
@@ -243,7 +250,7 @@ class LiquidState(Layer):
 
     def taus(self) -> Tensor:
         """Return the time constant of every membrane, (H,), in the unit of dt."""
-        return self.tau.detach().clone()  # pyright: ignore
+        return self.tau.detach().clone()
 
     @torch.no_grad()
     def scale_time(self, c: float) -> None:
@@ -253,9 +260,9 @@ class LiquidState(Layer):
             if t is not None:
                 t.mul_(c)
         if self.adaptation is not None:
-            self.adaptation[1].mul_(c)  # pyright: ignore
+            self.adaptation[1].mul_(c)
         if self.plasticity is not None:
-            self.plasticity[1:].mul_(c)  # pyright: ignore
+            self.plasticity[1:].mul_(c)
 
     def config(self) -> dict[str, Any]:
         """Return everything `layers.build` needs, as plain JSON values; the weights are in `state_dict`."""

@@ -148,6 +148,12 @@ static void pass(const Spiking *d, Liquid *a, real dt) {
         }
 }
 
+/* Ask for the synapses of unit j: they lie in larger, slower memory than all else here. */
+INLINE void fetch(const Spiking *d, int64_t j) {
+    for (int32_t s = d->first[2 * j]; s < d->first[2 * j + 2]; s += 64 / (int32_t)sizeof(real)) __builtin_prefetch(d->weight + s);
+    for (int32_t s = d->first[2 * j]; s < d->first[2 * j + 2]; s += 16) __builtin_prefetch(d->place + s);
+}
+
 static void send(const Spiking *d, Liquid *a) {
     const int64_t H = d->H;
     int64_t count = 0;
@@ -157,6 +163,7 @@ static void send(const Spiking *d, Liquid *a) {
     }
     for (int64_t k = 0; k < count; k++) {
         const int64_t j = a->spiked[k];
+        if (k + 1 < count) fetch(d, a->spiked[k + 1]);
         for (int64_t pool = 2 * j; pool < 2 * j + 2; pool++) {
             real size = a->spike[j];
             if (d->plasticity) { /* Maass 2002, eq. A.1 to A.3 */
