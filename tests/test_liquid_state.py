@@ -119,10 +119,11 @@ def test_plasticity_comes_to_its_steady_state(source: int, target: int) -> None:
     liquid = LiquidState(1, 2, topology="random:1", inhibitory=0.5, plasticity=True, delay=(0.0, 0.0)).double()
     liquid.W_x[:, 0] = (torch.arange(2) == source).double()
     liquid.weight.copy_(torch.where(liquid.pool == 2 * source + target, 1e-6, 0.0))
-    every, h = 20, liquid.initial(1)
-    for t in range(400 * every + 1):
-        before = h.current
-        _, h = liquid(torch.full((1, 1, 1), 1e6 * (t % every == 0)).double(), h, dt=1.0)
+    every = 20
+    x = (1e6 * (torch.arange(400 * every + 1) % every == 0)).double().view(1, -1, 1)
+    _, h = liquid(x[:, :-1], dt=1.0)
+    before = h.current
+    _, h = liquid(x[:, -1:], h, dt=1.0)
     E_F, E_D = math.exp(-every / F), math.exp(-every / D)
     u = U / (1 - (1 - U) * E_F)
     R = (1 - E_D) / (1 - (1 - u) * E_D)
@@ -132,7 +133,7 @@ def test_plasticity_comes_to_its_steady_state(source: int, target: int) -> None:
 
 def test_traces_are_sums_of_exponentials() -> None:
     liquid = alone(traces=(5.0, 50.0))
-    x = torch.full((1, 200, 1), 1.4).double()
+    x = torch.full((1, 200, 1), 3.0).double()
     y, _ = liquid(x, dt=0.5)
     times = [0.5 * t for t in steps_of(liquid.spikes(x, dt=0.5))]
     wanted = [sum(math.exp(-(199 * 0.5 - t) / tau) for t in times) for tau in (5.0, 50.0)]
@@ -146,7 +147,7 @@ def test_a_threshold_adapts() -> None:
     x = torch.full((1, 1500, 1), 1.5).double()
     gaps = np.diff(steps_of(liquid.spikes(x, dt=0.5)))
     assert gaps[1] > gaps[0]
-    assert gaps[-1] > 1.5 * gaps[0]
+    assert gaps[-1] > 1.4 * gaps[0]
     _, h = liquid(x[:, :1] * 1e6, dt=0.5)
     assert float(h.adaptation) == pytest.approx(0.1)
 
@@ -173,19 +174,19 @@ def test_the_surrogate_is_the_derivative_it_is_said_to_be() -> None:
 
 
 def test_training_through_spikes_lowers_a_loss() -> None:
-    """What comes before a liquid learns by its surrogates: a gain that is to bring about twice the traces."""
+    """What comes before a liquid learns through it: a gain finds back to where the traces were made."""
     liquid, x = LiquidState(1, 30, seed=2), torch.ones(1, 60, 1)
-    goal = 2 * liquid(0.5 * x)[0].mean()
-    gain = torch.tensor(0.5, requires_grad=True)
-    optimizer, losses = torch.optim.Adam([gain], 0.05), []
-    for _ in range(30):
+    liquid.weight.mul_(0.3)
+    goal, gain, losses = liquid(x)[0].mean(), torch.tensor(0.5, requires_grad=True), []
+    optimizer = torch.optim.Adam([gain], 0.05)
+    for _ in range(40):
         loss = (liquid(gain * x)[0].mean() - goal).square()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert float(goal) > 0
     assert min(losses) < 0.05 * losses[0]
+    assert float(gain) == pytest.approx(1.0, abs=0.2)
 
 
 @pytest.mark.parametrize("topology", ["column", "column:3:4x4x4", "random:0.2"])
@@ -272,7 +273,10 @@ WRONG = [
     ({"topology": "random:2"}, "`density` must be a number at least 0 and at most 1; got 2.0."),
     ({"inputs": "spike"}, "`inputs` must be one of 'current', 'spikes'; got 'spike'. Did you mean 'spikes'?"),
     ({"rest": 1.0}, "`rest` must be below the threshold, 1; got 1.0."),
-    ({"delay": (1.6, 1.0)}, "`delay` must be whole multiples of the substep, 0.5; got 1.6. Use 1.5, or a finer substep."),
+    (
+        {"delay": (1.6, 1.0)},
+        "`delay` must be whole multiples of the substep, 0.5; got 1.6. Use 1.5, or a finer substep.",
+    ),
     ({"traces": ()}, "`traces` must hold at least one time constant; got none."),
     ({"tau_syn": (3.0,)}, "`tau_syn` must be two numbers; got (3.0,)."),
     ({"tau_syn": (3.0, 0.0)}, "`tau_syn` must be a number above 0; got 0.0."),
@@ -326,7 +330,13 @@ def test_calibrate_refuses() -> None:
         ({}, 0 * x, 0.02, StateError, "got no spike at any gain (it is silent). Give an x that is not 0"),
         ({"bias": 1.2}, x, 0.02, StateError, "`liquid` must be quiet without input; got 0.0"),
         ({}, x, 0.6, OptionError, "`rate` must be below what the strongest input brings about, 0."),
-        ({"input_density": 0.05, "topology": "random:0"}, x, 0.02, StateError, "at most half of its neurons silent; got 9"),
+        (
+            {"input_density": 0.05, "topology": "random:0"},
+            x,
+            0.005,
+            StateError,
+            "at most half of its neurons silent; got 9",
+        ),
     )
     for options, given, rate, error, text in cases:
         liquid = LiquidState(2, 40, **options)
