@@ -32,7 +32,7 @@ SCALE = 1e-3  # of the synapses, so that the drive alone sets the activity
 
 
 def dense_loop(liquid: LiquidState, u: Any, step: Callable[..., Any], zeros: Callable[[int], Any], matrix: Any) -> Any:
-    """Run the neurons of `liquid` with `step`, one product with all synapses a step; return the spikes of every step."""
+    """Run the neurons of `liquid` with `step`, a product with all synapses a step; return the spikes of every step."""
     H = liquid.units
     v, rest, current, pending = zeros(H) + step.start, zeros(H), zeros(2 * H), zeros(2 * H)
     traces, found = zeros((liquid.outputs // H) * H).reshape(-1, H), []

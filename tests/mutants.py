@@ -108,11 +108,11 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
     "spiking.h": [
         ("a->window += slot", "a->window += d->H"),
         ("a->window + passed * slot + whole > a->strip", "a->window + passed * slot > a->strip"),
-        ("total + TICK < (real)d->K", "total < (real)d->K"),
+        ("total + TICK < (real)d->K", "total + TICK > (real)d->K"),
         ("passed == d->K || total", "total"),
         ("a->use[pool] + d->plasticity[pool] * (1 - a->use[pool])", "a->use[pool] + d->plasticity[pool]"),
         ("a->left[pool] -= sent", "a->left[pool] -= size"),
-        ("size * raised * a->left[pool]", "size * a->use[pool] * a->left[pool]"),
+        ("size * raised * a->left[pool]", "size * a->left[pool]"),
         ("pool < 2 * j + 2", "pool < 2 * j + 1"),
         ("a->window[d->place[s]] += size", "a->window[d->place[s]] = size"),
         ("a->spike[j] != 0", "a->spike[j] == 0"),

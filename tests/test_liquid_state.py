@@ -186,7 +186,7 @@ def test_training_through_spikes_lowers_a_loss() -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     assert min(losses) < 0.05 * losses[0]
-    assert float(gain) == pytest.approx(1.0, abs=0.2)
+    assert gain.item() == pytest.approx(1.0, abs=0.2)
 
 
 @pytest.mark.parametrize("topology", ["column", "column:3:4x4x4", "random:0.2"])
