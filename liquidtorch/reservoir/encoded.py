@@ -16,7 +16,7 @@ from ..layers.door import tensors_of
 
 
 class Encoded(Layer):
-    """Turn channels into spikes and run a body on them, substep by substep: `y = body(encoder(x))` at each last substep.
+    """Turn channels into spikes and run a body on them: `y = body(encoder(x))` at the last substep of each sample.
 
     Parameters
     ----------
