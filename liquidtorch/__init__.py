@@ -26,6 +26,9 @@ _ROOMS = {  # public name -> the room it lives in; opened when the name is first
     "LiquidClassifier": "estimators",
     "LiquidRegressor": "estimators",
     "LiquidForecaster": "estimators",
+    "ReservoirClassifier": "estimators",
+    "ReservoirRegressor": "estimators",
+    "ReservoirForecaster": "estimators",
     "EchoState": "reservoir",
     "LiquidState": "reservoir",
 }
@@ -34,7 +37,14 @@ __all__ = [*_ROOMS, "__version__"]
 if TYPE_CHECKING:
     from .cells import LTC, CfC, Leaky, Linear, Liquid, Mobius
     from .data import Sequences
-    from .estimators import LiquidClassifier, LiquidForecaster, LiquidRegressor
+    from .estimators import (
+        LiquidClassifier,
+        LiquidForecaster,
+        LiquidRegressor,
+        ReservoirClassifier,
+        ReservoirForecaster,
+        ReservoirRegressor,
+    )  # fmt: skip
     from .layers import Bidirectional, MixedMemory, Recurrent, Stack
     from .model import LiquidNetwork, load
     from .reservoir import EchoState, LiquidState

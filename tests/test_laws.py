@@ -32,8 +32,9 @@ from liquidtorch import (
 from liquidtorch.baselines import GRU
 from liquidtorch.cells import Cell
 from liquidtorch.data import Sequences, from_arrays
+from liquidtorch.encoders import SigmaDelta, StepForward
 from liquidtorch.layers import Layer
-from liquidtorch.reservoir import Echo, EchoState
+from liquidtorch.reservoir import Echo, EchoState, Encoded
 from liquidtorch.task import infer
 
 SIZES = (1, 2, 3, 7, 17)
@@ -115,6 +116,8 @@ LAYERS: dict[str, Make] = {
     "LiquidState-all": lambda: LiquidState(
         2, 17, topology="column:3:3x3x2", tau=(5.0, 50.0), adaptation=(0.1, 100.0), plasticity=True, seed=1
     ),
+    "Encoded": lambda: Encoded(StepForward([0.4, 0.4], steps=2), Recurrent(Leaky(4, 3))),
+    "Encoded-EchoState": lambda: Encoded(SigmaDelta([-2.0], [2.0], steps=3), EchoState(1, 7, density=0.5)),
     "Stack-LiquidState": lambda: Stack([LiquidState(2, 7, traces=(5.0,)), Recurrent(Linear(7, 2))]),
     "GRU": lambda: GRU(2, 3, median_dt=2.0),
     "LiquidNetwork": lambda: network(irregular=False, forecast=False),
@@ -126,6 +129,8 @@ EXEMPT = {  # torch's own GRU has a batching rule only once something has been t
     ("GRU", "weights_and_inputs_vmap"),
     ("GRU", "compiling_changes_nothing"),
     ("GRU", "exporting_changes_nothing"),
+    # no gradient passes the spikes of a code, and no code counts in bfloat16
+    *((name, law) for name in ("Encoded", "Encoded-EchoState") for law in ("gradients_flow", "low_precision_runs")),
 }
 CASES = [
     (name, law) for name, make in LAYERS.items() for law, _ in testing.yield_checks(make()) if (name, law) not in EXEMPT
@@ -169,7 +174,7 @@ def test_every_class_has_an_example() -> None:
     assert {c.__name__ for c in cells} == set(PLAIN)
     assert len(cells) == 7
     assert {type(make()) for make in LAYERS.values()} == layers
-    assert len(layers) == 7
+    assert len(layers) == 9
     assert cells <= set(Cell.kinds.values())
     assert layers <= set(Layer.kinds.values())
 

@@ -13,7 +13,7 @@ import torch
 
 from ..data import Sequences
 from ..model import LiquidNetwork
-from ..model.measure import irregular
+from ..model.measure import answer_scaling, irregular, with_slope
 from ..readout import Linear
 from ..task import Task
 from ..train import Config, Prediction, fit, predict
@@ -151,13 +151,15 @@ def _gru(
     train: Sequences, valid: Sequences, test: Sequences, task: Task, network: LiquidNetwork, config: Config
 ) -> Answer:
     begun = time.monotonic()
-    wanted = sum(p.numel() for p in network.parameters())
-    encoder, own = copy.deepcopy(network.encoder), network.readout
-    units = matching_units(encoder.outputs, own.outputs, wanted, skip=network.skip)
+    answer = answer_scaling(train, task)
+    if network.ahead:
+        answer = with_slope(answer)
+    encoder, outputs = copy.deepcopy(network.encoder).to(torch.get_default_dtype()), len(answer.mean)
+    units = matching_units(encoder.outputs, outputs, network.learned, skip=network.skip)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         body = GRU(encoder.outputs, units, median_dt=train.median_dt)
-        readout = Linear(units + encoder.outputs * network.skip, own.outputs, mean=own.mean, scale=own.scale)
+        readout = Linear(units + encoder.outputs * network.skip, outputs, mean=answer.mean, scale=answer.scale)
     rival = LiquidNetwork(
         encoder, body, readout, task=task, columns=network.columns, ahead=network.ahead, skip=network.skip,
         pool=network.pool, schema=network.schema,

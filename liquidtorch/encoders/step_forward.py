@@ -67,15 +67,18 @@ class StepForward(Contrast):
     def changes(self, x: Tensor, e: Baseline, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Baseline]:
         """Follow the signal."""
         base = torch.where(e.seen > 0, e.value, x[:, 0]) if x.shape[1] else e.value
-        found, bases = torch.zeros_like(x), torch.zeros_like(x)
+        found, bases = [], []
         for t, sample in enumerate(x.unbind(1)):
             if reset is not None:
                 base = torch.where(reset[:, t, None], sample, base)
             n = ((sample - base) / self.threshold).trunc().clamp(-self.steps, self.steps)
             base = base + n * self.threshold
-            found[:, t], bases[:, t] = n, base
+            found.append(n)
+            bases.append(base)
         seen = x.new_ones(*x.shape[:2], 1)
-        return found, Baseline(at_end(e.value, bases, lengths), at_end(e.seen, seen, lengths))
+        along = torch.stack(bases, 1) if bases else x
+        state = Baseline(at_end(e.value, along, lengths), at_end(e.seen, seen, lengths))
+        return torch.stack(found, 1) if found else x, state
 
     def state_spec(self) -> tuple[Spec, ...]:
         """Describe the baseline, and whether there was a sample."""

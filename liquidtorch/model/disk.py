@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..cells import first_parameter
 from ..errors import FormatError, LiquidError
 from ..files import atomic_folder, read_json, write_atomic
 from .network import LiquidNetwork
@@ -27,7 +28,7 @@ def save(network: LiquidNetwork, folder: str | os.PathLike[str]) -> None:
     config = {
         "schema": SCHEMA,
         "version": __version__,
-        "dtype": str(next(network.parameters()).dtype).removeprefix("torch."),
+        "dtype": str(first_parameter(network).dtype).removeprefix("torch."),
         "network": network.config(),
         "state": [{k: _plain(v) for k, v in spec._asdict().items()} for spec in network.state_spec()],
     }

@@ -107,6 +107,11 @@ def answer_scaling(seqs: Sequences, task: Task) -> Scaling:
     return Scaling(np.stack(means, axis=-1).ravel(), scale)
 
 
+def with_slope(answer: Scaling) -> Scaling:
+    """Put beside each change its slope over the gap, which starts at 0 and is as large."""
+    return Scaling(np.append(answer.mean, 0 * answer.mean), np.append(answer.scale, answer.scale))
+
+
 def last_seen(seqs: Sequences, columns: tuple[int, ...]) -> np.ndarray:
     """Return the value last seen in these columns (rows, len(columns)); NaN before the first."""
     values = seqs.values[:, columns]

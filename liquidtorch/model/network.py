@@ -14,7 +14,10 @@ from ..cells import Cell, Spec
 from ..data.sequences import Sequences
 from ..errors import OptionError, ShapeError, check_choice, check_range
 from ..layers.door import tensors_of
+from ..layers.stepper import called
 from ..ops import Stepper
+from ..readout import solved
+from ..reservoir import Echo, LiquidState
 from ..task import Task
 from ..wiring import Wiring
 from .stepper import stepper
@@ -33,8 +36,10 @@ class LiquidNetwork(layers.Layer):
         Raw numbers (B,T,F) to channels z.
     body : layer
         `Recurrent`, `Stack` or any other of `layers`, of `encoder.outputs` features.
-    readout : readout.Linear or readout.MLP
-        To the answer, in the target's unit; of `body.outputs` features, and with `skip` `encoder.outputs` more.
+    readout : readout.Linear, readout.MLP, readout.Ridge or readout.Logistic
+        To the answer, in the target's unit; of `body.outputs` features, and with `skip` `encoder.outputs` more. The
+        last two are solved, not trained (`train.fit`), and see all of that once more for each gap ahead, times
+        (gap / mean gap - 1).
     task : Task
         What is asked; y has `task.outputs` numbers.
     columns : tuple of int
@@ -78,7 +83,7 @@ class LiquidNetwork(layers.Layer):
         self,
         encoder: encoders.Identity | encoders.MissingAware,
         body: layers.Layer,
-        readout: readout.Linear,
+        readout: readout.Linear | readout.Ridge | readout.Logistic,
         *,
         task: Task,
         columns: tuple[int, ...] = (),
@@ -90,11 +95,11 @@ class LiquidNetwork(layers.Layer):
         super().__init__()
         check_choice("pool", pool, ("last", "mean"))
         ahead = check_range("ahead", ahead, 0, whole=True)
-        wide = body.outputs + encoder.outputs * skip
+        wide = (body.outputs + encoder.outputs * skip) * (1 + ahead * solved(readout))
         for name, got, wanted in (
             ("body.features", body.features, encoder.outputs),
             ("readout.features", readout.features, wide),
-            ("readout.outputs", readout.outputs, task.outputs * (2 if ahead else 1)),
+            ("readout.outputs", readout.outputs, task.outputs * (2 if ahead and not solved(readout) else 1)),
         ):
             if got != wanted:
                 raise ShapeError(f"`{name}` must be {wanted} to fit the other parts; got {got}.")
@@ -104,6 +109,7 @@ class LiquidNetwork(layers.Layer):
             )
         self.encoder, self.body, self.readout, self.task = encoder, body, readout, task
         self.columns, self.ahead, self.skip, self.pool = tuple(columns), ahead, skip, pool
+        self.sloped = bool(ahead) and not solved(readout)
         self.schema = None if schema is None else dict(schema)
         self.features, self.outputs = encoder.features, task.outputs
         self.causal, self.continuous = body.causal, False
@@ -122,7 +128,8 @@ class LiquidNetwork(layers.Layer):
         layers: int = 1,
         wiring: str | Wiring | None = None,
         tau: str | float | tuple[float, float] = "auto",
-        readout: str = "mlp",
+        encoder: str | None = None,
+        readout: str | None = None,
         skip: bool = True,
         pool: str | None = None,
         seed: int = 0,
@@ -135,8 +142,8 @@ class LiquidNetwork(layers.Layer):
             The training part alone; scales and gaps are learned from it.
         task : Task
             What is asked.
-        body : "liquid", "ltc", "cfc", "leaky", "linear" or "mobius"
-            The cell.
+        body : "liquid", "ltc", "cfc", "leaky", "linear" or "mobius"; "echo" or "spiking"
+            The cell; or a fixed random reservoir, `EchoState` or a `LiquidState` calibrated on the training data.
         units, layers : int, at least 1
             Units of each layer, and how many lie on top of each other.
         wiring : str or Wiring, optional
@@ -144,8 +151,13 @@ class LiquidNetwork(layers.Layer):
         tau : "auto", number or (low, high)
             Time constants at the start, in `train.unit`; "auto": from the 5 % quantile of dt to the span of the
             median series (an LTC starts as published, for steps of the median dt).
-        readout : "linear" or "mlp"
-            What follows the body: a linear answer, or that and one hidden layer beside it.
+        encoder : str or None
+            A code of spikes between the channels and the body, such as "step_forward" (`reservoir.CODES`), fitted to
+            the training data, or "auto": the one that keeps most of them.
+        readout : "linear", "mlp", "ridge", "logistic" or None
+            What follows the body: a linear answer, or that and one hidden layer beside it; or, solved in closed form,
+            numbers or class scores by ridge regression, one target's classes by logistic regression. None: "mlp"; for
+            a reservoir "ridge", or "logistic" for the classes of one target.
         skip : bool
             Whether the readout also sees the encoder's channels.
         pool : "last", "mean" or None
@@ -164,17 +176,14 @@ class LiquidNetwork(layers.Layer):
         """
         from .build import network  # it makes objects of this class
 
-        options = {"body": body, "units": units, "layers": layers, "wiring": wiring, "tau": tau}
+        options = {"body": body, "units": units, "layers": layers, "wiring": wiring, "tau": tau, "encoder": encoder}
         return network(cls, train, task, **options, readout=readout, skip=skip, pool=pool, seed=seed)
 
     def run(self, x: Tensor, h: Any, dt: Tensor, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Any]:
         """Answer at every step, over checked tensors."""
-        parts = tensors_of(h)
-        cut = len(self.encoder.state_spec())
-        z, filled, e = self.encoder.filled(x, parts[:cut], dt=dt, lengths=lengths, reset=reset)
-        y, b = self.body.run(z, self.body._state(parts[cut:]), dt, lengths, reset)
-        y = self.readout(torch.cat([y, z.to(y.dtype)], -1) if self.skip else y)
-        if self.ahead:
+        seen, filled, h = self.seen(x, h, dt, lengths, reset)
+        y = self.readout(seen)
+        if self.sloped:
             change, slope = y.chunk(2, dim=-1)
             y = change + slope * (self.longer(filled) - 1).repeat_interleave(self.outputs // self.ahead, dim=-1)
         if self.columns:
@@ -182,7 +191,27 @@ class LiquidNetwork(layers.Layer):
         if lengths is not None:
             inside = torch.arange(y.shape[1], device=y.device) < lengths[:, None]
             y = torch.where(inside[..., None], y, 0.0)
-        return y, self._state([*e, *tensors_of(b)])
+        return y, h
+
+    def seen(
+        self, x: Tensor, h: Any, dt: Tensor, lengths: Tensor | None, reset: Tensor | None
+    ) -> tuple[Tensor, Tensor, Any]:
+        """Return what the readout sees (B,T,readout.features), the filled values (B,T,F), and the new state."""
+        parts = tensors_of(h)
+        cut = len(self.encoder.state_spec())
+        z, filled, e = self.encoder.filled(x, parts[:cut], dt=dt, lengths=lengths, reset=reset)
+        y, b = self.body.run(z, self.body._state(parts[cut:]), dt, lengths, reset)
+        seen = torch.cat([y, z.to(y.dtype)], -1) if self.skip else y
+        if self.ahead and not self.sloped:
+            slopes = seen.unsqueeze(-2) * (self.longer(filled) - 1).unsqueeze(-1).to(seen.dtype)
+            seen = torch.cat([seen, slopes.flatten(-2)], -1)
+        return seen, filled, self._state([*e, *tensors_of(b)])
+
+    @property
+    def learned(self) -> int:
+        """How many numbers are learned from data: parameters, and those of a solved readout."""
+        fixed = list(self.readout.buffers()) if solved(self.readout) else []
+        return sum(p.numel() for p in [*self.parameters(), *fixed])
 
     def longer(self, filled: Tensor) -> Tensor:
         """Return the gaps ahead over their means (..., H), from the encoder's filled values (..., F)."""
@@ -190,7 +219,7 @@ class LiquidNetwork(layers.Layer):
         return filled[..., gaps] / self.encoder.mean[gaps]
 
     def _stepper(self) -> Stepper:
-        return stepper(self)
+        return called(self) if solved(self.readout) else stepper(self)
 
     def initial(self, batch: int) -> Any:
         """Return the state before the first step."""
@@ -216,19 +245,15 @@ class LiquidNetwork(layers.Layer):
 
     def describe(self) -> dict[str, Any]:
         """Return what it is made of, as plain JSON: parameters, body, units, layers, synapses, wiring, tau."""
-        cells = [module for module in self.body.modules() if isinstance(module, Cell)]
-        wirings = [cell.wiring for cell in cells]
-        synapses = [
-            cell.units * (cell.units + cell.features) if w is None else w.synapses + w.sensory_synapses
-            for cell, w in zip(cells, wirings, strict=True)
-        ]
+        parts = [module for module in self.body.modules() if isinstance(module, Cell | LiquidState)]
+        wiring = getattr(parts[0], "wiring", None)
         return {
-            "parameters": sum(p.numel() for p in self.parameters()),
-            "body": "+".join(dict.fromkeys(type(cell).__name__ for cell in cells)),
-            "units": cells[0].units,
-            "layers": len(cells),
-            "synapses": sum(synapses),
-            "wiring": None if wirings[0] is None else wirings[0].to_json(),
+            "parameters": self.learned,
+            "body": "+".join(dict.fromkeys(type(part).__name__ for part in parts)),
+            "units": parts[0].units,
+            "layers": len(parts),
+            "synapses": sum(_synapses(part) for part in parts),
+            "wiring": None if wiring is None else wiring.to_json(),
             "tau": self.taus().tolist(),
         }
 
@@ -270,3 +295,12 @@ class LiquidNetwork(layers.Layer):
         from .disk import save
 
         save(self, folder)
+
+
+def _synapses(part: Cell | LiquidState) -> int:
+    """Count the synapses between units, and from the features."""
+    if isinstance(part, Echo | LiquidState):
+        return part.weight.numel() + int(part.W_x.count_nonzero())
+    if part.wiring is None:
+        return part.units * (part.units + part.features)
+    return part.wiring.synapses + part.wiring.sensory_synapses

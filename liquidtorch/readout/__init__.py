@@ -17,12 +17,18 @@ from .targets import balanced, increments, one_hot
 from .trained import MLP, Linear, Numbers
 
 __all__ = [
-    "KINDS", "MLP", "Factor", "Linear", "Logistic", "ModelSpace", "Numbers", "Ridge", "Solution", "Statistics",
-    "balanced", "build", "features", "increments", "one_hot", "ridge",
+    "KINDS", "MLP", "SOLVED", "Factor", "Linear", "Logistic", "ModelSpace", "Numbers", "Ridge", "Solution",
+    "Statistics", "balanced", "build", "features", "increments", "one_hot", "ridge", "solved",
 ]  # fmt: skip
 
 KINDS: dict[str, type[Linear]] = {"linear": Linear, "mlp": MLP}  # those that are trained with the body
+SOLVED: dict[str, type[Any]] = {"ridge": Ridge, "logistic": Logistic}  # those that are solved from its states
 _CLASSES: tuple[type[Any], ...] = (Linear, MLP, Ridge, Logistic)
+
+
+def solved(readout: Any) -> bool:
+    """Whether a readout is solved in closed form, not trained."""
+    return isinstance(readout, tuple(SOLVED.values()))
 
 
 def build(config: Mapping[str, Any]) -> Any:

@@ -6,11 +6,12 @@ from .calibrate_echo import Calibration, calibrate_echo
 from .calibrate_spiking import Activity, activity, calibrate_spiking
 from .echo import Echo, EchoState
 from .encoded import Encoded
+from .fitted import CODES, KINDS, code_for, reservoir_for
 from .matrix import Matrix, matrix
 from .radius import Radius, radius
 from .spiking import LiquidState
 
 __all__ = [
-    "Activity", "Calibration", "Echo", "EchoState", "Encoded", "LiquidState", "Matrix", "Radius", "activity",
-    "calibrate_echo", "calibrate_spiking", "matrix", "radius",
+    "CODES", "KINDS", "Activity", "Calibration", "Echo", "EchoState", "Encoded", "LiquidState", "Matrix", "Radius",
+    "activity", "calibrate_echo", "calibrate_spiking", "code_for", "matrix", "radius", "reservoir_for",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from .. import __version__, record
 from ..baselines import Answer, baselines, truth
 from ..errors import LiquidError, StateError
 from ..files import atomic_folder, write_atomic
+from ..readout import solved
 from ..record import SCHEMA, Record
 from ..train import fit, predict
 from . import answers, evaluate, folder
@@ -123,8 +124,8 @@ def _go_on(
     network.save(out / "model")
     log.write("model_end", **network.describe())
     wanted, of_series = truth(task, test), evaluate.groups(task, test)
-    count = sum(p.numel() for p in network.parameters())
-    ours = Answer("liquid", predict(network, test, task), count, history.seconds, f"best epoch: {history.best_epoch}")
+    detail = history.message if solved(network.readout) else f"best epoch: {history.best_epoch}"
+    ours = Answer("liquid", predict(network, test, task), network.learned, history.seconds, detail)
     answers.save(answers.answered(prepared.frame, test, task, ours.prediction), out / "predictions.csv")
     found, rivals = [evaluate.score_line(task, wanted, ours, of_series)], []
     log.write("score", **found[0])

@@ -14,7 +14,8 @@ from typing import Any
 from ..errors import OptionError, check_choice, check_range, nearest
 
 TASKS = ("classify", "classify_steps", "regress", "regress_steps", "forecast")
-BODIES = ("liquid", "ltc", "cfc", "leaky", "linear", "mobius")
+BODIES = ("liquid", "ltc", "cfc", "leaky", "linear", "mobius", "echo", "spiking")
+READOUTS = ("linear", "mlp", "ridge", "logistic")
 
 
 def _option(default: Any, help: str, metavar: str = "") -> Any:
@@ -48,7 +49,13 @@ class Options:
     unit : str
         Unit of time that a date-time column is converted to, and that reports name.
     body : str
-        Cell of the network: `liquid`, `ltc`, `cfc`, `leaky`, `linear`, `mobius`.
+        Cell of the network: `liquid`, `ltc`, `cfc`, `leaky`, `linear`, `mobius`; or a fixed random reservoir: `echo`,
+        `spiking`.
+    encoder : str or None
+        Code of spikes between the channels and the body, such as `step_forward`, or `auto`.
+    readout : str or None
+        `linear` or `mlp`, trained with the body; `ridge` or `logistic`, solved from the states of a body that is not
+        trained. Default `mlp`; for a reservoir what is solved.
     units, layers : int
         Neurons a layer and number of layers, from 1.
     wiring : str or None
@@ -93,6 +100,8 @@ class Options:
     quantiles: tuple[float, ...] = _option((), "Quantiles a forecast also gives, such as 0.1,0.9.", "NUMBERS")
     unit: str = _option("s", "Unit of time: date-times are converted to it.", "UNIT")
     body: str = _option("liquid", f"Cell of the network: {', '.join(BODIES)}.", "CELL")
+    encoder: str | None = _option(None, "Code of spikes before the body: step_forward, sigma_delta, ..., auto.", "CODE")
+    readout: str | None = _option(None, f"One of {', '.join(READOUTS)}; default mlp, or solved.", "READOUT")
     units: int = _option(64, "Neurons of a layer.", "N")
     layers: int = _option(1, "Layers, one upon the other.", "N")
     wiring: str | None = _option(None, "full, random:0.2, small_world:4, auto_ncp, or a JSON file.", "SPEC")
@@ -117,6 +126,8 @@ class Options:
         if self.task is not None:
             check_choice("task", self.task, TASKS)
         check_choice("body", self.body, BODIES)
+        if self.readout is not None:
+            check_choice("readout", self.readout, READOUTS)
         check_choice("split", self.split, ("auto", "series", "time"))
         for name in ("units", "layers", "epochs", "patience", "horizon", "batch", "window", "tbptt"):
             if getattr(self, name) is not None:

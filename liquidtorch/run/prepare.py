@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import ops
+from ..cells import first_parameter
 from ..data import Sequences, Split, from_table, split
 from ..errors import OptionError
 from ..model import LiquidNetwork
@@ -82,11 +83,10 @@ def prepare(options: Options, tables: Mapping[str, Table], say: Callable[[str], 
     say(f"split {parts.how}")
     network = LiquidNetwork.for_data(
         train, task, body=options.body, units=options.units, layers=options.layers, wiring=options.wiring,
-        seed=options.seed,
+        encoder=options.encoder, readout=options.readout, seed=options.seed,
     )  # fmt: skip
-    count = sum(p.numel() for p in network.parameters())
-    say(f"network: {options.body}, {options.units} units, {count} parameters")
-    computes = ops.backend(options.body, next(network.parameters()))
+    say(f"network: {options.body}, {options.units} units, {network.learned} parameters")
+    computes = ops.backend(options.body, first_parameter(network))
     if computes.startswith("reference"):
         say(f"slow: {computes}")
     return Prepared(frame, seqs, train, valid, test, parts.how, task, reason, network, config)

@@ -126,7 +126,7 @@ def time_has_no_unit(layer: Any) -> None:
     before, taus = layer(x, dt=dt), layer.taus()
     layer.scale_time(60.0)
     same(layer.taus() / 60, taus)
-    if hasattr(layer, "encoder"):  # a network keeps times in its state, and a forecaster's gaps ahead are times in x
+    if hasattr(layer, "ahead"):  # a network keeps times in its state, and a forecaster's gaps ahead are times in x
         x[..., layer.features - layer.ahead :] *= 60
         same(layer(x, dt=60 * dt)[0], before[0])
     else:
@@ -162,7 +162,7 @@ def bounds_hold(layer: Layer) -> None:
     """The state keeps the bounds it publishes, whatever the weights and dt (while dt <= tau, if not `stable`)."""
     layer.double()
     with torch.no_grad():
-        for p in weights_of(layer).values():
+        for p in layer.parameters():  # fixed numbers may be times: they are as they are
             p += 3 * torch.randn_like(p)
     x, _ = example(layer, steps=20)
     dt = 10 ** (6 * torch.rand(B, 20, dtype=x.dtype) - 3)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..cells import first_parameter
 from ..data.sequences import Sequences
 from ..errors import ShapeError, check_range
 from ..task import Task
 from .batches import Rows, in_order
 
+Call = Callable[[Tensor, Any, Tensor, Tensor], tuple[Tensor, Any]]
 STEPS = 512  # rows at a time; the state is carried, so memory does not grow with the series
 
 
@@ -59,7 +63,7 @@ def predict(network: nn.Module, seqs: Sequences, task: Task, *, batch: int = 64)
     Every series is read from its first row to its last, the state carried all the way, however long it is.
     """
     check_range("batch", batch, 1, whole=True)
-    rows = Rows(seqs, task, next(network.parameters()), getattr(network, "ahead", 0))
+    rows = Rows(seqs, task, first_parameter(network), getattr(network, "ahead", 0))
     return prediction(task, answers(network, rows, task, batch))
 
 
@@ -75,21 +79,32 @@ def answers(network: nn.Module, rows: Rows, task: Task, batch: int, halves: bool
 
 
 def _answers(network: nn.Module, rows: Rows, task: Task, batch: int, halves: bool) -> Tensor:
+    def call(x: Tensor, h: Any, dt: Tensor, lengths: Tensor) -> tuple[Tensor, Any]:
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=halves):
+            y, h = network(x, h, dt=dt, lengths=lengths)
+        check_answer(y, task)
+        return y, h
+
+    return over_series(call, rows, task.level, getattr(network, "pool", "last") == "mean", task.outputs, batch)
+
+
+def over_series(call: Call, rows: Rows, level: str, mean: bool, width: int, batch: int) -> Tensor:
+    """Return what `call` says of every row (rows, width), or of every series (N, width): the mean, or the last.
+
+    `call(x, h, dt, lengths) -> (y (B, T, width), h)` reads whole series, the state carried from part to part.
+    """
     pieces, device = rows.whole(), rows.x.device
-    mean = getattr(network, "pool", "last") == "mean"
-    found = rows.x.new_zeros(len(pieces.count) if task.level == "series" else len(rows.x), task.outputs)
+    found = rows.x.new_zeros(len(pieces.count) if level == "series" else len(rows.x), width)
     for chosen in in_order(pieces, batch):
         h = None
         first = torch.as_tensor(pieces.first[chosen], device=device)[:, None]
         series = torch.as_tensor(pieces.series[chosen], device=device)
         for part in rows.gather(pieces, chosen).chunks(STEPS):
-            with torch.autocast(device.type, torch.bfloat16, enabled=halves):
-                y, h = network(part.x, h, dt=part.dt, lengths=part.lengths)
-            check_answer(y, task)
+            y, h = call(part.x, h, part.dt, part.lengths)
             y = y.to(found.dtype)
             here = part.lengths > 0
             step = torch.arange(y.shape[1], device=device)
-            if task.level == "step":
+            if level == "step":
                 inside = step < part.lengths[:, None]
                 found[(first + step)[inside]] = y[inside]
                 first = first + len(step)
@@ -97,7 +112,7 @@ def _answers(network: nn.Module, rows: Rows, task: Task, batch: int, halves: boo
                 found[series[here]] += (pooled(y, part.lengths, True) * part.lengths[:, None])[here]
             else:
                 found[series[here]] = pooled(y, part.lengths, False)[here]
-    if task.level == "series" and mean:
+    if level == "series" and mean:
         found /= torch.as_tensor(pieces.count, device=device)[:, None]
     return found
 

@@ -14,9 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..cells import first_parameter
 from ..data.sequences import Sequences
 from ..errors import DataError, StateError
+from ..model import LiquidNetwork
 from ..model.measure import answer_scaling
+from ..readout import solved
 from ..record import Record
 from ..task import Task, score
 from . import checkpoint
@@ -26,6 +29,7 @@ from .config import Config, History
 from .losses import Loss
 from .nonfinite import NonFiniteError, diagnose
 from .show import epochs_shown
+from .solve import solve
 
 ASKED = 128  # series validated at once
 
@@ -46,7 +50,8 @@ def fit(
 
     AdamW on mini-batches, the gradient clipped by its norm, the learning rate risen linearly and let down along a
     cosine that ends with the epochs or with the time, whichever runs out first. After each epoch the whole validation
-    data is asked; the weights that did best are the ones kept.
+    data is asked; the weights that did best are the ones kept. A network whose readout is solved (`readout.Ridge`,
+    `readout.Logistic`) is not trained: its readout is solved from the states of its body as it is.
 
     Parameters
     ----------
@@ -94,11 +99,13 @@ def fit(
         raise DataError("`valid` must have the target; it is missing. Leave `valid` out, or give it one.")
     if resume and folder is None:
         raise StateError("`folder` must be given to resume; got None.")
-    home = next(network.parameters()).device
+    home = first_parameter(network).device
     device = config.where()
     network.to(device)
     cuda = [device] if device.type == "cuda" else []
     try:
+        if isinstance(network, LiquidNetwork) and solved(network.readout):
+            return solve(network, train, valid, task, config, record)
         with torch.random.fork_rng(devices=cuda):
             training = Training(network, train, valid, task, config, folder, record)
             return training.run(resume, progress)
