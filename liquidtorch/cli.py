@@ -142,6 +142,21 @@ def report(
     print(room.write(run))
 
 
+@app.command("inspect")
+def _inspect(
+    run: Annotated[str, typer.Argument(help="Folder of a run.", metavar="RUN")],
+    table: Annotated[str | None, typer.Argument(help="What drives it; default the run's.", metavar="TABLE")] = None,
+    json_: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the body of a run: echo, memory, ranks, spikes."""
+    from . import run as room
+    from .diagnose import table as lines
+
+    found = room.inspect(run, table)
+    print(json.dumps(found) if json_ else lines(found))
+
+
 @app.command()
 def info(json_: AsJson = False, debug: Debug = False) -> None:
     """Say what is installed, which kernels run, and why."""

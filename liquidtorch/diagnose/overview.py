@@ -22,6 +22,7 @@ from .separation import separation
 from .spikes import operations, rates
 
 ROWS, STEPS, INPUTS = 4, 1000, 100  # how much of x the measures of stability look at; the most inputs of a rank
+WIDEST = 60  # bars of a curve
 
 
 def inspect(
@@ -102,7 +103,7 @@ def inspect(
 
 
 def table(found: dict[str, Any]) -> str:
-    """Return what `inspect` found as plain text, one measure a line.
+    """Return what `inspect` found as plain text, one measure a line; a curve is drawn in bars from 0 to its largest.
 
     Examples
     --------
@@ -175,11 +176,17 @@ def _lines(found: dict[str, Any], before: str) -> Any:
         if isinstance(value, dict):
             yield from _lines(value, f"{before}{name}.")
         elif isinstance(value, list) and len(value) > 5:
-            yield f"{before}{name}", " ".join(_number(v) for v in value[:5]) + " ..."
+            yield f"{before}{name}", _bars([v or 0.0 for v in value])
         elif isinstance(value, list):
             yield f"{before}{name}", " ".join(_number(v) for v in value)
         else:
             yield f"{before}{name}", _number(value)
+
+
+def _bars(values: list[float]) -> str:
+    """Draw up to WIDEST of the first values as bars of an eighth to eight eighths of a line."""
+    top = max(max(values), 1e-12)
+    return "".join(" ▁▂▃▄▅▆▇█"[round(8 * max(v, 0.0) / top)] for v in values[:WIDEST])
 
 
 def _number(value: Any) -> str:

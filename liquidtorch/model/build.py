@@ -21,6 +21,7 @@ from ..wiring import Wiring, make
 from .measure import answer_scaling, inputs, irregular, scaling, target_columns, tau_range, with_slope
 
 BODIES = {"liquid": Liquid, "ltc": LTC, "cfc": CfC, "leaky": Leaky, "linear": Linear, "mobius": Mobius}
+INSTANT = 0.3  # of the smallest step: an echo state's fastest units keep nothing but what comes back to them
 SAMPLE = 64, 1024  # series, and rows of each, that a reservoir and its code are fitted to
 
 
@@ -53,7 +54,8 @@ def network(
     seed = check_range("seed", seed, 0, 2**31 - 1, whole=True)
     if isinstance(tau, str):
         check_choice("tau", tau, ("auto",))
-        tau = None if body in ("ltc", "spiking") else tau_range(train)
+        low, high = tau_range(train)
+        tau = None if body in ("ltc", "spiking") else (INSTANT * low if body == "echo" else low, high)
     columns = target_columns(train, task) if task.kind == "forecast" else ()
     gaps = task.horizon if task.kind == "forecast" and irregular(train) else 0
     answer = answer_scaling(train, task)

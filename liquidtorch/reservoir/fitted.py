@@ -21,6 +21,7 @@ KINDS = ("echo", "spiking")
 SWING = 0.7  # standard deviation of what the channels, each of variance 1, add to a unit of an echo state
 BIAS = 0.2
 RATE = 0.05  # spikes a neuron and step of a spiking liquid
+HEARS = 3  # features that reach a neuron of it, where there are so many
 HEARD = 8, 512  # series, and steps of each, that a spiking liquid is calibrated on
 
 
@@ -104,6 +105,7 @@ def reservoir_for(
     if layers > 1:
         raise OptionError(f"`layers` must be 1 for a spiking liquid; got {layers}.")
     options = {} if tau is None else {"tau": _in_steps(tau, step)}
+    options["input_density"] = min(1.0, max(0.3, HEARS / features))
     liquid = LiquidState(features, units, inputs="spikes" if spikes else "current", seed=seed, **options).double()
     liquid.scale_time(step)  # its own times are milliseconds: steps of 1
     few, early = (slice(0, n) for n in HEARD)

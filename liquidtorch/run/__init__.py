@@ -8,7 +8,7 @@ from typing import Any
 
 from .options import Options, resolve
 
-__all__ = ["Options", "fit", "predict", "resolve", "resume"]
+__all__ = ["Options", "fit", "inspect", "predict", "resolve", "resume"]
 
 
 def fit(options: Options, *, progress: bool = False) -> dict[str, Any]:
@@ -86,3 +86,25 @@ def predict(run: str | os.PathLike[str], table: str, out: str | os.PathLike[str]
     from .answers import write
 
     return write(Path(run), table, out)
+
+
+def inspect(run: str | os.PathLike[str], table: str | None = None) -> dict[str, Any]:
+    """Measure a run's body under its own data: echo, memory, ranks, spikes (`diagnose.inspect`).
+
+    Parameters
+    ----------
+    run : path
+        Folder of a run, or of a saved model.
+    table : str or None
+        What drives it; a run's own table if left out. Up to 16 series, and 400 rows of each, are looked at.
+
+    Raises
+    ------
+    FormatError
+        If `run` holds no model that this version can read.
+    DataError
+        If the table does not fit the model.
+    """
+    from .measure import measure
+
+    return measure(Path(run), table)

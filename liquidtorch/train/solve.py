@@ -23,6 +23,7 @@ from .config import Config, History
 from .losses import Loss
 
 ASKED = 32  # series at once
+BLOCKS = 5  # that are held out in turn
 MOST = 2**33  # bytes of states
 
 
@@ -59,12 +60,15 @@ def solve(
     groups = torch.as_tensor(np.arange(len(train)), device=x.device)
     if task.level == "step":
         groups = groups.repeat_interleave(torch.as_tensor(train.lengths, device=x.device))
+    if len(x) < 2:
+        raise DataError(f"`train` must hold at least two answers to solve from; got n_samples = {len(x)}.")
+    options: Any = {"groups": groups, "blocks": min(BLOCKS, len(x)), "seed": config.seed}
     if isinstance(readout, Logistic):
-        found: Any = readout.solve(x, rows.truth[:, 0], groups=groups, seed=config.seed)
+        found: Any = readout.solve(x, rows.truth[:, 0], **options)
         how = f"Logistic regression on {_rows(rows.truth)} rows; penalty {found.penalty:.1e}."
     else:
         y, weight = _targets(rows.truth, task, base)
-        found = readout.solve(x, y, groups=groups, weight=weight, per_output=not task.classifies, seed=config.seed)
+        found = readout.solve(x, y, weight=weight, per_output=not task.classifies, **options)
         penalties = sorted({f"{p:.1e}" for p in found.penalty.tolist()}, key=float)
         shown = penalties[0] if len(penalties) == 1 else f"{penalties[0]} to {penalties[-1]}"
         how = f"Ridge regression on {_rows(rows.truth)} rows by {found.method}; penalty {shown}."
