@@ -51,15 +51,16 @@ class Body:
         F, of the input.
     options : mapping
         `lags`: a delay line of so many; else those of EchoState. And of the readout: `sees`, one of SEES; `inputs`, how
-        many of the last inputs it sees beside them; `penalty`, relative, chosen by generalised cross-validation if left
-        out.
+        many of the last inputs it sees beside them; `penalty`, relative; or, if that is left out, `select`, how it is
+        chosen: by generalised cross-validation if left out too.
     seed : int
         Of the reservoir.
     """
 
     def __init__(self, width: int, options: Options, seed: int) -> None:
-        own = {k: v for k, v in options.items() if k not in ("sees", "inputs", "penalty")}
+        own = {k: v for k, v in options.items() if k not in ("sees", "inputs", "penalty", "select")}
         self.sees, self.penalty = SEES[options.get("sees", "states")], options.get("penalty")
+        self.select = options.get("select", "gcv")
         self.layer: Any = Lags(own["lags"]) if "lags" in own else EchoState(width, seed=seed, **own).double()
         self.beside = Lags(options["inputs"]) if options.get("inputs") else None
         self.readout = Ridge(1, 1)
@@ -79,7 +80,7 @@ class Body:
         """Solve the readout from rows x (N, F') and targets y (N, O)."""
         self.readout = Ridge(x.shape[1], y.shape[1])
         if self.penalty is None:
-            return self.readout.solve(x, y, penalties=SMALL, select="gcv")
+            return self.readout.solve(x, y, penalties=SMALL, select=self.select)
         return self.readout.solve(x, y, select=self.penalty)
 
     @torch.no_grad()

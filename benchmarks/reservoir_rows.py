@@ -43,7 +43,12 @@ NARMA_SPACE = {
     "radius": (0.6, 1.1), "scale": (0.01, 0.5), "bias": [0.2, 0.5, 1.0], "leak": [0.8, 0.9, 1.0], "topology": LINES,
     "sees": ["squares", "squares, products"], "inputs": [None, 20],
 }  # fmt: skip
-FREE = {name: space | {"penalty": [10.0**e for e in range(-2, -15, -2)]} for name, space in LAGS.items()}
+NARMA_CONTROLS = {
+    "linear lags": {"lags": 40}, "quadratic lags": {"lags": 40, "sees": "quadratic"},
+    "quadratic, 20 lags": {"lags": 20, "sees": "quadratic"},
+}  # fmt: skip
+FREE = {name: space | {"penalty": [10.0**e for e in range(-2, -17, -2)]} for name, space in LAGS.items()}
+LAST = {"last": True}
 TINY = [10.0**e for e in range(-12, -21, -1)]
 
 
@@ -52,27 +57,31 @@ def ROWS(data: Path | None) -> Iterator[Row]:
     yield Row(
         "NARMA-10, N=256", "NRMSE", 0.15, Narma(), {"units": 256},
         {"radius": 0.93, "scale": 0.026, "bias": 0.5, "leak": 0.9, "topology": "jumps", "sees": "squares"}, NARMA_SPACE,
-        {"linear lags": {"lags": 20}, "quadratic lags": {"lags": 20, "sees": "quadratic"}}, LAGS,
+        NARMA_CONTROLS, LAGS,
     )  # fmt: skip
     yield Row(
         "NARMA-10, N=1024", "NRMSE", 0.12, Narma(), {"units": 1024},
-        {"radius": 0.93, "scale": 0.026, "bias": 0.5, "leak": 0.9, "topology": "jumps", "sees": "squares"}, NARMA_SPACE | {"sees": ["half squared", "squares"], "inputs": [None]},
-        {"linear lags": {"lags": 20}, "quadratic lags": {"lags": 20, "sees": "quadratic"}}, LAGS,
+        {"radius": 0.93, "scale": 0.026, "bias": 0.5, "leak": 0.9, "topology": "jumps", "sees": "half squared"},
+        NARMA_SPACE | {"sees": ["half squared", "squares"], "inputs": [None]},
+        NARMA_CONTROLS, LAGS,
     )  # fmt: skip
     yield Row(
         "Mackey-Glass-17, N=1000", "NRMSE84", 1e-4, MackeyGlass(), {"units": 1000, "density": 0.02},
-        {"radius": 0.8, "scale": 0.1, "bias": 0.1, "leak": 1.0, "penalty": 1e-16},
-        {"radius": (0.4, 1.2), "scale": (0.03, 0.5), "bias": [0.05, 0.1, 0.2, 0.5], "leak": [0.7, 0.9, 1.0],
-         "penalty": TINY, "sees": ["states", "squares"], "inputs": [None, 1]},
-        {"linear lags": {"lags": 20, "penalty": 1e-8}, "quadratic lags": {"lags": 10, "sees": "quadratic", "penalty": 1e-8}}, FREE,
+        {"radius": 1.1, "scale": 0.2, "bias": 1.0, "leak": 1.0, "sees": "half squared", "inputs": 1, "penalty": 1e-18},
+        {"radius": (0.4, 1.2), "scale": (0.05, 0.5), "bias": [0.1, 0.2, 0.5, 1.0], "leak": [0.8, 1.0],
+         "penalty": TINY, "sees": ["states", "half squared"], "inputs": [None, 1]},
+        {"linear lags": {"lags": 20, "penalty": 1e-8},
+         "quadratic lags": {"lags": 10, "sees": "quadratic", "penalty": 1e-8}, "last value": LAST}, FREE,
     )  # fmt: skip
     yield Row(
         "Lorenz-63, N=300", "valid time in Lyapunov times, threshold 0.3", 9.0, Lorenz(), {"units": 300},
-        {"radius": 0.9, "scale": 0.1, "leak": 1.0, "sees": "half squared", "inputs": 1, "penalty": 1e-14},
+        {"radius": 0.36, "scale": 0.1, "leak": 1.0, "sees": "half squared", "inputs": 1, "penalty": 1e-20},
         {"radius": (0.1, 1.0), "scale": (0.02, 0.3), "bias": [0.0, 0.1, 0.3, 1.0], "leak": [0.7, 1.0], "penalty": TINY,
          "sees": ["half squared", "squares"], "inputs": [None, 1], "topology": ["random", "permutation"]},
-        {"linear lags": {"lags": 20, "penalty": 1e-8}, "quadratic lags": {"lags": 2, "sees": "quadratic", "penalty": 1e-10}},
-        {"linear lags": FREE["linear lags"], "quadratic lags": FREE["quadratic lags"] | {"lags": [2, 3, 4]}}, more=True,
+        {"linear lags": {"lags": 10, "penalty": 1e-8},
+         "quadratic lags": {"lags": 4, "sees": "quadratic", "penalty": 1e-12}, "last value": LAST},
+        {"linear lags": FREE["linear lags"], "quadratic lags": FREE["quadratic lags"] | {"lags": [2, 4, 6, 8]}},
+        more=True,
     )  # fmt: skip
     yield Row(
         "linear ring, N=100", "memory capacity, delays from 1 on", 98.0, Memory(),
@@ -91,20 +100,20 @@ def ROWS(data: Path | None) -> Iterator[Row]:
         {"radius": 0.99, "scale": 1.0, "leak": 1.0, "penalty": 1e-14},
         {"radius": (0.8, 1.05), "scale": (0.01, 1.0), "leak": [0.7, 1.0], "topology": LINES, "penalty": TINY,
          "inputs": [None, 1]},
-        {"linear lags": {"lags": 20, "penalty": 1e-14}},
+        {"linear lags": {"lags": 20, "penalty": 1e-14}, "last value": LAST},
         {"linear lags": {"lags": [16, 20, 40, 100], "penalty": TINY}},
     )  # fmt: skip
     if data is None:
         return
     yield Row(
         "Santa Fe laser, N=200", "NMSE", 0.0035, SantaFe(data), {"units": 200},
-        {"radius": 0.9, "scale": 0.5, "bias": 0.5, "leak": 1.0},
-        {"radius": (0.1, 1.1), "scale": (0.1, 3.0), "bias": [0.2, 0.5, 1.0], "leak": [0.8, 0.9, 1.0], "topology": LINES,
-         "sees": ["states", "squares"], "inputs": [None, 5, 20]},
-        {"linear lags": {"lags": 20}, "quadratic lags": {"lags": 10, "sees": "quadratic"}}, LAGS,
+        {"radius": 0.87, "scale": 0.14, "bias": 1.0, "leak": 0.9, "sees": "squares"},
+        {"radius": (0.2, 1.1), "scale": (0.05, 3.0), "bias": [0.2, 0.5, 1.0, 2.0], "leak": [0.9, 1.0],
+         "topology": LINES, "sees": ["states", "squares"], "inputs": [None, 10]},
+        {"linear lags": {"lags": 40}, "quadratic lags": {"lags": 40, "sees": "quadratic"}, "last value": LAST}, LAGS,
     )  # fmt: skip
     yield Row(
-        "Japanese vowels, N=400", "accuracy", 0.99, Vowels(data), {"units": 400},
+        "Japanese vowels, N=100", "accuracy", 0.99, Vowels(data), {"units": 100},
         {"radius": 0.5, "scale": 0.1, "bias": 0.2, "leak": 0.4, "points": 3},
         {"radius": (0.1, 1.1), "scale": (0.01, 1.0), "bias": [0.0, 0.2, 0.5], "leak": [0.1, 0.2, 0.4, 0.7, 1.0],
          "points": [2, 3, 4, 5, 6], "inputs": [None, 1]},

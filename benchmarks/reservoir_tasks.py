@@ -1,7 +1,8 @@
 """The tasks of benchmarks/reservoir.py on series: what is learned from, what is judged, and the score.
 
-Each takes a body's options (or `last`: the last input is the answer), a seed and `searching`: where hyper-parameters are looked for. A generated series is then
-of another seed, by the caller; a recorded one is judged on its validation part.
+Each takes a body's options (or `last`: the last input is the answer), a seed and `searching`: where hyper-parameters are
+looked for. A generated series is then of another seed, by the caller; of a recorded one only the part to learn from is
+used.
 """
 
 from __future__ import annotations
@@ -101,17 +102,30 @@ class SantaFe(Driven):
 
     data: Path
     washout: int = 200
-    ends: tuple[int, int, int] = (2000, 2800, 4800)  # of the training, the validation and the test rows
+    rows: int = 2800
+    judged: int = 2000
+
+    def measure(self, options: Options, seed: int, searching: bool) -> float:
+        """Learn, and return the error on the rows judged; where searching, that of five blocks left out in turn.
+
+        The rows that are learned from, and hold blocks to choose a penalty by, are the 2000 to train and the 800 to
+        validate of the usual split.
+        """
+        options = {"select": "blocks", **options}
+        if not searching:
+            return super().measure(options, seed, searching)
+        u, y, train, _ = self.cut(seed, searching)
+        body = Body(u.shape[2], options, seed)
+        found = body.solve(body.run(u)[0][0, train], y[train])
+        return (found.scores.min() / found.variance).item()
 
     @cache  # noqa: B019
     def cut(self, seed: int, searching: bool) -> Cut:
-        """Return the series, standardised by its training rows; validation rows are learned from where not judged."""
-        x = np.loadtxt(self.data / "santafe_laser" / "santafe_a_first5000.csv", delimiter=",", skiprows=0)
-        x = torch.from_numpy(x.reshape(-1))
-        first = x[: self.ends[0]]
-        x = (x - first.mean()) / first.std()
-        begin, end = self.ends[:2] if searching else self.ends[1:]
-        return Cut(x[:-1].view(1, -1, 1), x[1:, None], slice(self.washout, begin), slice(begin, end))
+        """Return the series, standardised by the rows to learn from."""
+        x = np.loadtxt(self.data / "santafe_laser" / "santafe_a_first5000.csv", delimiter=",")
+        x = torch.from_numpy(x[: self.rows + self.judged + 1])
+        x = (x - x[: self.rows].mean()) / x[: self.rows].std()
+        return Cut(x[:-1].view(1, -1, 1), x[1:, None], slice(self.washout, self.rows - 1), slice(self.rows, len(x) - 1))
 
     def score(self, told: Tensor, y: Tensor, searching: bool) -> float:
         """Return the mean squared error over the variance."""
