@@ -33,12 +33,12 @@ def quadratic(y: Tensor) -> Tensor:
     return torch.cat([y, y[..., i] * y[..., j]], -1)
 
 
-SEES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # of states y and the inputs x of the same step
-    "states": lambda y, x: y,
-    "squares": lambda y, x: features.squares(y),
-    "half squared": lambda y, x: features.squares(y, half=True),
-    "squares, products": lambda y, x: torch.cat([features.products(y, x), y.square()], -1),
-    "quadratic": lambda y, x: quadratic(y),
+SEES: dict[str, Callable[[Tensor], Tensor]] = {  # of states y
+    "states": lambda y: y,
+    "squares": lambda y: features.squares(y),
+    "half squared": lambda y: features.squares(y, half=True),
+    "neighbours": lambda y: torch.cat([y, *(y * y.roll(apart, -1) for apart in range(3))], -1),
+    "quadratic": lambda y: quadratic(y),
 }
 
 
@@ -70,7 +70,7 @@ class Body:
         """Return what the readout sees at every step of x (B, T, F), and the state after the last."""
         of_layer, of_inputs = h or (None, None)
         y, of_layer = self.layer(x, of_layer)
-        seen = self.sees(y, x)
+        seen = self.sees(y)
         if self.beside is not None:
             last, of_inputs = self.beside(x, of_inputs)
             seen = torch.cat([seen, last], -1)

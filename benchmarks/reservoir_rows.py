@@ -40,8 +40,8 @@ class Row:
 LINES = ["random", "ring", "jumps", "permutation"]
 LAGS = {"linear lags": {"lags": [10, 20, 40]}, "quadratic lags": {"lags": [10, 20, 30, 40], "sees": ["quadratic"]}}
 NARMA_SPACE = {
-    "radius": (0.6, 1.1), "scale": (0.01, 0.5), "bias": [0.2, 0.5, 1.0], "leak": [0.8, 0.9, 1.0], "topology": LINES,
-    "sees": ["squares", "squares, products"], "inputs": [None, 20],
+    "radius": (0.6, 1.1), "scale": (0.003, 0.1), "bias": [0.1, 0.2, 0.5], "leak": [0.8, 0.9, 1.0], "topology": LINES,
+    "sees": ["squares", "neighbours"],
 }  # fmt: skip
 NARMA_CONTROLS = {
     "linear lags": {"lags": 40}, "quadratic lags": {"lags": 40, "sees": "quadratic"},
@@ -56,13 +56,13 @@ def ROWS(data: Path | None) -> Iterator[Row]:
     """Return the rows, those of recorded data where there are some."""
     yield Row(
         "NARMA-10, N=256", "NRMSE", 0.15, Narma(), {"units": 256},
-        {"radius": 0.93, "scale": 0.026, "bias": 0.5, "leak": 0.9, "topology": "jumps", "sees": "squares"}, NARMA_SPACE,
+        {"radius": 0.93, "scale": 0.005, "bias": 0.1, "leak": 0.9, "topology": "jumps", "sees": "neighbours"}, NARMA_SPACE,
         NARMA_CONTROLS, LAGS,
     )  # fmt: skip
     yield Row(
         "NARMA-10, N=1024", "NRMSE", 0.12, Narma(), {"units": 1024},
-        {"radius": 0.93, "scale": 0.026, "bias": 0.5, "leak": 0.9, "topology": "jumps", "sees": "half squared"},
-        NARMA_SPACE | {"sees": ["half squared", "squares"], "inputs": [None]},
+        {"radius": 0.93, "scale": 0.02, "bias": 0.1, "leak": 0.9, "topology": "jumps", "sees": "half squared"},
+        NARMA_SPACE | {"sees": ["half squared", "squares"]},
         NARMA_CONTROLS, LAGS,
     )  # fmt: skip
     yield Row(
@@ -71,7 +71,7 @@ def ROWS(data: Path | None) -> Iterator[Row]:
         {"radius": (0.4, 1.2), "scale": (0.05, 0.5), "bias": [0.1, 0.2, 0.5, 1.0], "leak": [0.8, 1.0],
          "penalty": TINY, "sees": ["states", "half squared"], "inputs": [None, 1]},
         {"linear lags": {"lags": 20, "penalty": 1e-8},
-         "quadratic lags": {"lags": 10, "sees": "quadratic", "penalty": 1e-8}, "last value": LAST}, FREE,
+         "quadratic lags": {"lags": 20, "sees": "quadratic", "penalty": 1e-2}, "last value": LAST}, FREE,
     )  # fmt: skip
     yield Row(
         "Lorenz-63, N=300", "valid time in Lyapunov times, threshold 0.3", 9.0, Lorenz(), {"units": 300},
