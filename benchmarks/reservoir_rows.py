@@ -113,10 +113,10 @@ def ROWS(data: Path | None) -> Iterator[Row]:
         {"linear lags": {"lags": 40}, "quadratic lags": {"lags": 40, "sees": "quadratic"}, "last value": LAST}, LAGS,
     )  # fmt: skip
     yield Row(
-        "Japanese vowels, N=100", "accuracy", 0.99, Vowels(data), {"units": 100},
-        {"radius": 0.5, "scale": 0.1, "bias": 0.2, "leak": 0.4, "points": 3},
+        "Japanese vowels, N=400", "accuracy", 0.99, Vowels(data), {"units": 400},
+        {"radius": 0.14, "scale": 0.8, "bias": 0.5, "leak": 0.4, "points": 4},
         {"radius": (0.1, 1.1), "scale": (0.01, 1.0), "bias": [0.0, 0.2, 0.5], "leak": [0.1, 0.2, 0.4, 0.7, 1.0],
          "points": [2, 3, 4, 5, 6], "inputs": [None, 1]},
-        {"input alone": {"lags": 1, "points": 3}},
-        {"input alone": {"lags": [1, 2, 3], "points": [2, 3, 4, 5, 6]}}, more=True,
+        {"linear lags": {"lags": 3, "points": 6}, "input, 3 points": {"lags": 1, "points": 3}},
+        {"linear lags": {"lags": [1, 2, 3], "points": [2, 3, 4, 5, 6]}}, more=True,
     )  # fmt: skip
