@@ -53,17 +53,25 @@ TINY = [10.0**e for e in range(-12, -21, -1)]
 
 
 def ROWS(data: Path | None) -> Iterator[Row]:
-    """Return the rows, those of recorded data where there are some."""
+    """Return the rows, those of recorded data where there are some.
+
+    What is chosen was chosen by `--search` with 15 to 60 draws, and from there by hand on the same data for searching:
+    seeds from 1000 on, none of those reported; for the laser, blocks of its 2800 rows to learn from; for the vowels,
+    tenths of the training utterances.
+    """
     yield Row(
         "NARMA-10, N=256", "NRMSE", 0.15, Narma(), {"units": 256},
-        {"radius": 0.93, "scale": 0.005, "bias": 0.1, "leak": 0.9, "topology": "jumps", "sees": "neighbours"}, NARMA_SPACE,
-        NARMA_CONTROLS, LAGS,
+        {"radius": 0.93, "scale": 0.005, "bias": 0.1, "leak": 0.9, "topology": "jumps", "sees": "neighbours"},
+        NARMA_SPACE, NARMA_CONTROLS, LAGS,
+        limit="a quadratic model of 20 lags (230 features), the usual control, has 0.161; one of 40 (860 features) is"
+        " as good as this reservoir, which shows its readout 1024. All share a hard sequence, near which y runs away.",
     )  # fmt: skip
     yield Row(
         "NARMA-10, N=1024", "NRMSE", 0.12, Narma(), {"units": 1024},
         {"radius": 0.93, "scale": 0.02, "bias": 0.1, "leak": 0.9, "topology": "jumps", "sees": "half squared"},
         NARMA_SPACE | {"sees": ["half squared", "squares"]},
         NARMA_CONTROLS, LAGS,
+        limit="2000 rows to learn from: twice as many states hardly help.",
     )  # fmt: skip
     yield Row(
         "Mackey-Glass-17, N=1000", "NRMSE84", 1e-4, MackeyGlass(), {"units": 1000, "density": 0.02},
@@ -72,6 +80,7 @@ def ROWS(data: Path | None) -> Iterator[Row]:
          "penalty": TINY, "sees": ["states", "half squared"], "inputs": [None, 1]},
         {"linear lags": {"lags": 20, "penalty": 1e-8},
          "quadratic lags": {"lags": 20, "sees": "quadratic", "penalty": 1e-2}, "last value": LAST}, FREE,
+        limit="rounding: with a penalty of 1e-18 what is read off float64 states lies near their last digits.",
     )  # fmt: skip
     yield Row(
         "Lorenz-63, N=300", "valid time in Lyapunov times, threshold 0.3", 9.0, Lorenz(), {"units": 300},
@@ -87,6 +96,7 @@ def ROWS(data: Path | None) -> Iterator[Row]:
         "linear ring, N=100", "memory capacity, delays from 1 on", 98.0, Memory(),
         {"units": 100, "topology": "ring", "activation": "linear", "leak": 1.0}, {"radius": 0.9},
         {"radius": (0.5, 0.999)}, {}, more=True,
+        limit="99 is the most, since the present input is the hundredth; a delay line of 100 inputs has as much.",
     )  # fmt: skip
     yield Row(
         "channel equalisation at 28 dB, N=200", "symbol errors", 2e-5, Channel(), {"units": 200},
@@ -97,11 +107,13 @@ def ROWS(data: Path | None) -> Iterator[Row]:
     )  # fmt: skip
     yield Row(
         "MSO-8, N=150", "NRMSE, 300 steps free", 1e-8, Sines(), {"units": 150, "activation": "linear"},
-        {"radius": 0.99, "scale": 1.0, "leak": 1.0, "penalty": 1e-14},
-        {"radius": (0.8, 1.05), "scale": (0.01, 1.0), "leak": [0.7, 1.0], "topology": LINES, "penalty": TINY,
+        {"radius": 0.75, "scale": 0.2, "leak": 1.0, "topology": "ring", "penalty": 1e-20, "inputs": 1},
+        {"radius": (0.6, 0.9), "scale": (0.01, 1.0), "leak": [0.7, 1.0], "topology": LINES, "penalty": TINY,
          "inputs": [None, 1]},
-        {"linear lags": {"lags": 20, "penalty": 1e-14}, "last value": LAST},
+        {"linear lags": {"lags": 100, "penalty": 1e-14}, "last value": LAST},
         {"linear lags": {"lags": [16, 20, 40, 100], "penalty": TINY}},
+        limit="what is left of the initial state after 100 steps, on one side, and rounding on the other. Linear lags"
+        " alone do better: sines are exactly linear.",
     )  # fmt: skip
     if data is None:
         return
@@ -119,4 +131,7 @@ def ROWS(data: Path | None) -> Iterator[Row]:
          "points": [2, 3, 4, 5, 6], "inputs": [None, 1]},
         {"linear lags": {"lags": 3, "points": 6}, "input, 3 points": {"lags": 1, "points": 3}},
         {"linear lags": {"lags": [1, 2, 3], "points": [2, 3, 4, 5, 6]}}, more=True,
+        limit="1 of 370 test utterances is 0.27 %. Of 270 training utterances, left out in tenths, all but one are"
+        " right: too few errors to choose by, and 1000 units did no better. The usual control, inputs at 3 points and"
+        " their mean, is as good.",
     )  # fmt: skip

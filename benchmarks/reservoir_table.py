@@ -37,9 +37,9 @@ def _notes(lines: list[dict[str, Any]]) -> Iterator[str]:
     seeds = min(len(line["seeds"]) for line in lines)
     yield (
         f"Medians of {seeds} seeds (least to largest), of the data where they are generated and of the reservoir; "
-        "float64, readouts solved in closed form. Lags are the same readout without a reservoir: on the last inputs, or on "
-        "these and all their products. Options were chosen, for controls too, by `--search` on other seeds, or on "
-        f"parts of the training data. liquidtorch {newest['liquidtorch']}, {newest['date'][:10]}."
+        "float64, readouts solved in closed form. Lags are the same readout without a reservoir: on the last inputs, "
+        "or on these and all their products. Options, those of controls too, were chosen on other seeds or within the "
+        f"training data (`--search`). liquidtorch {newest['liquidtorch']}, {newest['date'][:10]}."
     )
     limits = [f"- {line['row']}: {line['limit']}" for line in lines if line["limit"]]
     if limits:

@@ -1,8 +1,8 @@
 """The tasks of benchmarks/reservoir.py on series: what is learned from, what is judged, and the score.
 
-Each takes a body's options (or `last`: the last input is the answer), a seed and `searching`: where hyper-parameters are
-looked for. A generated series is then of another seed, by the caller; of a recorded one only the part to learn from is
-used.
+Each takes a body's options (or `last`: the last input is the answer), a seed and `searching`: where hyper-parameters
+are looked for. A generated series is then of another seed, by the caller; of a recorded one only the part to learn
+from is used.
 """
 
 from __future__ import annotations
