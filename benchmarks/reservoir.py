@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import about
-from reservoir_rows import ROWS, Row
+from reservoir_rows import Row, rows
 
 RESULTS = Path(__file__).parent / "results" / "reservoir.jsonl"
 FIRST = 1000  # the first of the seeds for searching
@@ -105,7 +105,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     facts = about()
-    for row in ROWS(asked.data):
+    for row in rows(asked.data):
         if asked.rows and not any(part in row.name for part in asked.rows):
             continue
         if asked.search:

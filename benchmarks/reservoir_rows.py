@@ -52,7 +52,7 @@ LAST = {"last": True}
 TINY = [10.0**e for e in range(-12, -21, -1)]
 
 
-def ROWS(data: Path | None) -> Iterator[Row]:
+def rows(data: Path | None) -> Iterator[Row]:
     """Return the rows, those of recorded data where there are some.
 
     What is chosen was chosen by `--search` with 15 to 60 draws, and from there by hand on the same data for searching:

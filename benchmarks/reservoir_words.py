@@ -53,16 +53,16 @@ class Vowels:
             told[fold] = self._told(options, seen[rest], train.codes[rest], seen[fold])
         return 1 - (told - one_hot(train.codes, told.shape[1])).square().sum(1).mean().item()
 
-    def _standard(self) -> tuple[Said, Said]:
+    def _standard(self) -> list[Said]:
         """Return both parts, standardised by the first."""
         held = np.load(self.data / "uea" / "JapaneseVowels.npz")
         parts = [
             Said(*(torch.from_numpy(held[f"{k}_{p}"]) for k in ("x", "len", "y"))) for p in ("train", "test")
         ]  # fmt: skip
         known = parts[0].x[~parts[0].x.isnan()].view(-1, parts[0].x.shape[2]).double()
-        return tuple(
+        return [
             Said(((p.x - known.mean(0)) / known.std(0)).nan_to_num(), p.lengths.long(), p.codes.double()) for p in parts
-        )
+        ]
 
     def _told(self, options: Options, seen: Tensor, codes: Tensor, judged: Tensor) -> Tensor:
         """Return a number for each class, about 0 to 1, for what is seen of the utterances to judge."""
