@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from reservoir_table import reservoir_table
 from speed_table import speed_table
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +39,12 @@ def main() -> None:
     """Replace what stands between the markers."""
     readme = ROOT / "README.md"
     text = readme.read_text()
-    for name, table in (("demo", demo()), ("speed", speed_table(newest("speed", "row", "threads")))):
+    tables = {
+        "demo": demo(),
+        "speed": speed_table(newest("speed", "row", "threads")),
+        "reservoir": reservoir_table(newest("reservoir", "row")),
+    }
+    for name, table in tables.items():
         mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         text = mark.sub(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", text)
     readme.write_text(text)
