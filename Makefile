@@ -38,6 +38,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/spiking.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/ridge.py
 	$(BIN)/python benchmarks/encoders.py

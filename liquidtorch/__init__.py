@@ -27,6 +27,7 @@ _ROOMS = {  # public name -> the room it lives in; opened when the name is first
     "LiquidRegressor": "estimators",
     "LiquidForecaster": "estimators",
     "EchoState": "reservoir",
+    "LiquidState": "reservoir",
 }
 __all__ = [*_ROOMS, "__version__"]
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from .estimators import LiquidClassifier, LiquidForecaster, LiquidRegressor
     from .layers import Bidirectional, MixedMemory, Recurrent, Stack
     from .model import LiquidNetwork, load
-    from .reservoir import EchoState
+    from .reservoir import EchoState, LiquidState
     from .task import Task
     from .wiring import Wiring
 

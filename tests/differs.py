@@ -10,6 +10,7 @@ import signal
 import sys
 
 import libraries
+import spikes
 import torch
 import twins
 
@@ -18,31 +19,42 @@ CASES = [  # H, B, T, dt and ends: few numbers, but every way through the text; 
     (6, 33, 5, "irregular", "both"),
 ]  # fmt: skip
 SECONDS = 60
+Found = dict[str, torch.Tensor]
+DTYPES = (torch.float32, torch.float64)
 
 
-def problems() -> list[tuple[str, twins.Problem, dict[str, torch.Tensor]]]:
+def problems() -> list[tuple[str, twins.Problem, Found]]:
     """Return every variant in every case, with what the reference finds."""
     drawn = [(name, twins.problem(name, *case[:3], dt=case[3], ends=case[4])) for case in CASES for name in twins.NAMES]
     return [(name, problem, problem.run("reference", torch.float64)) for name, problem in drawn]
 
 
-def differs(path: str, drawn: list[tuple[str, twins.Problem, dict[str, torch.Tensor]]]) -> bool:
+def liquids() -> list[tuple[spikes.Problem, Found]]:
+    """Return every spiking liquid in every case, with what the reference finds."""
+    drawn = [spikes.Problem(name, *case[:3], dt=case[3], ends=case[4]) for case in CASES for name in spikes.VARIANTS]
+    drawn += [spikes.Problem(name, 9, 2, 25, ends="resets") for name in spikes.VARIANTS]
+    return [(problem, problem.run("reference", torch.float64)) for problem in drawn]
+
+
+def differs(
+    path: str, drawn: list[tuple[str, twins.Problem, Found]], spiking: list[tuple[spikes.Problem, Found]]
+) -> bool:  # fmt: skip
     with libraries.loaded(path):
         return any(
-            twins.differences(problem.run("fast", dtype), wanted)
-            for _, problem, wanted in drawn
-            for dtype in (torch.float32, torch.float64)
+            spikes.differences(problem.run("fast", dtype), wanted) for problem, wanted in spiking for dtype in DTYPES
+        ) or any(
+            twins.differences(problem.run("fast", dtype), wanted) for _, problem, wanted in drawn for dtype in DTYPES
         )
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    drawn = problems()
+    drawn, spiking = problems(), liquids()
     for path in sys.argv[1:]:
         child = os.fork()
         if child == 0:
             signal.alarm(SECONDS)
-            os._exit(int(differs(path, drawn)))
+            os._exit(int(differs(path, drawn, spiking)))
         _, status = os.waitpid(child, 0)
         if status == 0:
             print(path)

@@ -11,13 +11,14 @@ import sys
 
 import libraries
 import numpy as np
+import spikes
 import torch
 import twins
 
 from liquidtorch import wiring
 from liquidtorch.cells import LTC, CfC, Leaky, Linear, Liquid, Mobius
 from liquidtorch.layers import Recurrent
-from liquidtorch.ops import conductance, diagonal, gated, library, sparse
+from liquidtorch.ops import conductance, diagonal, events, gated, library, sparse
 from liquidtorch.reservoir import Echo
 
 LIBC = ctypes.CDLL(None)
@@ -45,6 +46,17 @@ def sequences() -> list[str]:
     return found
 
 
+def liquids() -> list[str]:
+    rng, found = np.random.default_rng(0), []
+    for i, name in enumerate(spikes.VARIANTS):
+        for j in range(2 * ROUNDS):
+            H, B, T = int(rng.integers(1, 40)), int(rng.integers(0, 5)), int(rng.integers(0, 9))
+            how = twins.conditions(i + j)
+            faults = spikes.faults(spikes.Problem(name, H, B, T, seed=j, **how))
+            found += [f"liquid {name} {H} {B} {T} {how}: {faults}"] * bool(faults)
+    return found
+
+
 def steppers() -> list[str]:
     """One row, one step: the same states as the layer's."""
     rng, found = np.random.default_rng(0), []
@@ -67,10 +79,10 @@ def steppers() -> list[str]:
 def main() -> None:
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)  # fills what torch.empty makes with NaN
-    for room in (gated, diagonal, conductance, sparse):
+    for room in (gated, diagonal, conductance, sparse, events):
         room.run = run_exactly  # pyright: ignore
     with libraries.loaded(sys.argv[1]):
-        print("\n".join([*sequences(), *steppers(), "done"]))
+        print("\n".join([*sequences(), *liquids(), *steppers(), "done"]))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from liquidtorch import (
     Linear,
     Liquid,
     LiquidNetwork,
+    LiquidState,
     MixedMemory,
     Mobius,
     Recurrent,
@@ -108,6 +109,13 @@ LAYERS: dict[str, Make] = {
     "Stack-all": lambda: Stack([Recurrent(Leaky(2, 3)), EchoState(3, 7, density=0.3)], shown="all"),
     "EchoState": lambda: EchoState(2, 17, radius=0.95, density=0.3, bias=0.2),
     "EchoState-small_world": lambda: EchoState(2, 7, topology="small_world", density=0.4, tau=2.0),
+    "LiquidState": lambda: LiquidState(2, 7),
+    "LiquidState-one": lambda: LiquidState(1, 1, input_density=1.0, delay=(0.0, 0.0), traces=(5.0,)),
+    "LiquidState-spikes": lambda: LiquidState(2, 17, inputs="spikes", topology="random:0.3", delay=(4.0, 1.5)),
+    "LiquidState-all": lambda: LiquidState(
+        2, 17, topology="column:3:3x3x2", tau=(5.0, 50.0), adaptation=(0.1, 100.0), plasticity=True, seed=1
+    ),
+    "Stack-LiquidState": lambda: Stack([LiquidState(2, 7, traces=(5.0,)), Recurrent(Linear(7, 2))]),
     "GRU": lambda: GRU(2, 3, median_dt=2.0),
     "LiquidNetwork": lambda: network(irregular=False, forecast=False),
     "LiquidNetwork-irregular": lambda: network(irregular=True, forecast=False, body="ltc", layers=2),
@@ -220,6 +228,11 @@ def remembered(self: Leaky) -> Any:
     return self.kept[0]
 
 
+def unlearned(self: LiquidState, x: Tensor, *rest: Any) -> Any:
+    """Let no gradient through."""
+    return LiquidState.run(self, x.detach(), *rest)
+
+
 def step(self: Leaky, u: Tensor, h: Tensor, dt: Tensor, weights: Any = None) -> Tensor:
     return Leaky.step(self, u, h, dt, weights)
 
@@ -236,6 +249,7 @@ BROKEN: dict[str, Make] = {  # every law -> something that breaks it, and works 
     "weights_and_inputs_vmap": of_cell(step=lambda *a: step(*a) * (1.0 if a[2].sum().item() < 99 else 2.0)),
     "copies_are_equal": of_cell(config=lambda self: {**Leaky.config(self), "method": "euler"}),
     "gradients_are_right": of_cell(step=lambda self, u, h, dt, w: step(self, u, h, dt, (w[0].detach(), w[1]))),
+    "gradients_flow": lambda: type("Broken", (LiquidState,), {"run": unlearned})(2, 5),
     "two_parts_are_the_whole": of_run(lambda self, x, h, *rest: Recurrent.run(self, x, self.initial(len(x)), *rest)),
     "steps_are_the_whole": of_run(late),
     "a_stepper_is_the_whole": of_cell(stepper=lambda self: Leaky(2, 5).to(self.b.dtype).stepper()),
@@ -247,6 +261,7 @@ BROKEN: dict[str, Make] = {  # every law -> something that breaks it, and works 
 
 OTHER_ERRORS = {
     "gradients_are_right": (RuntimeError, "Jacobian"),
+    "gradients_flow": (RuntimeError, "does not require grad"),
     "weights_and_inputs_vmap": (RuntimeError, r"\.item\(\)"),
 }
 
@@ -269,7 +284,8 @@ def test_laws_can_be_broken(law: str) -> None:
 
 
 def test_every_law_is_broken_by_something() -> None:
-    assert set(BROKEN) == {name for name, _ in testing.yield_checks(Recurrent(Leaky(2, 3)), traced=True)}
+    layers = Recurrent(Leaky(2, 3)), LiquidState(2, 3)
+    assert set(BROKEN) == {name for layer in layers for name, _ in testing.yield_checks(layer, traced=True)}
 
 
 @pytest.mark.usefixtures("kinds")

@@ -50,6 +50,7 @@ TOO_FAR = [  # file, what stands there, what reads or writes too far, or is not 
     ("rows.h", "int64_t end = d->lengths[at.first + r]", "int64_t end = d->lengths[at.first + r + 1]"),
     ("product.h", "store(z + r * z_row", "store(z + 8 + r * z_row"),
     ("ltc.h", "for (int64_t s = 0; s < S; s++) {", "for (int64_t s = 0; s <= S; s++) {"),
+    ("spiking.h", "return before_window(d) + strip_of(d)", "return before_window(d) + strip_of(d) - d->H"),
     ("lanes.h", "real s = 0;", "real s = 0; if ((whole)x[0] + ((whole)1 << (sizeof(whole) * 8 + LANES)) == 7) s = 1;"),
 ]
 

@@ -136,6 +136,7 @@ class Stack(_Several):
         self.causal = all(layer.causal for layer in layers)
         self.continuous = all(layer.continuous for layer in layers)
         self.stable = all(layer.stable for layer in layers)
+        self.smooth = all(layer.smooth for layer in layers)
         self.prefixes = tuple(f"l{i}" for i in range(len(layers)))
         self._publish()
 
@@ -220,6 +221,7 @@ class Bidirectional(_Several):
         self.features, self.outputs = ahead.features, ahead.outputs + back.outputs
         self.continuous = ahead.continuous and back.continuous
         self.stable = ahead.stable and back.stable
+        self.smooth = ahead.smooth and back.smooth
         self._publish()
 
     def _parts(self) -> list[Layer]:

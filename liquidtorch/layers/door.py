@@ -31,6 +31,7 @@ class Layer(nn.Module):
     causal: bool = True  # y at a step does not depend on later steps, so a sequence may be cut anywhere
     continuous: bool = True  # dt = 0 leaves the state unchanged
     stable: bool = True  # the bounds of `state_spec` hold for every dt; else while dt <= tau
+    smooth: bool = True  # its gradients are those of finite differences; not so where spikes have surrogates
     State: Any  # the NamedTuple of a state of several tensors; None for one tensor
 
     features: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 from .choice import SEQUENCES, backend, pick, use
 from .cpu import cfc_gates, leaky_gates, liquid_gates
 from .loop import over
-from .reference import ACTIVATIONS
+from .reference import ACTIVATIONS, Spiking
 from .sequences import cfc, echo, leaky, linear, liquid, ltc, ltc_synapses, mobius
+from .spiking import spiking
 from .stepper import Stepper, diagonal_stepper, echo_stepper, gated_stepper, ltc_stepper
 from .steps import cfc_step, echo_step, leaky_step, linear_step, liquid_step, ltc_step, mobius_step
 from .synapses import Synapses, synapses, synapses_at
@@ -14,6 +15,7 @@ from .synapses import Synapses, synapses, synapses_at
 __all__ = [
     "ACTIVATIONS",
     "SEQUENCES",
+    "Spiking",
     "Stepper",
     "Synapses",
     "backend",
@@ -41,6 +43,7 @@ __all__ = [
     "mobius_step",
     "over",
     "pick",
+    "spiking",
     "synapses",
     "synapses_at",
     "use",

@@ -12,8 +12,8 @@ from torch import Tensor
 from ..errors import BackendError, check_choice
 from . import cpu
 
-SEQUENCES = ("leaky", "liquid", "ltc", "cfc", "linear", "mobius", "ltc_synapses", "echo")
-FORWARD_ONLY = ("echo",)  # whose kernels have no backward pass
+SEQUENCES = ("leaky", "liquid", "ltc", "cfc", "linear", "mobius", "ltc_synapses", "echo", "spiking")
+FORWARD_ONLY = ("echo", "spiking")  # whose kernels have no backward pass
 TWINS: dict[str, ModuleType] = {"cpu": cpu}  # device type -> the module here that holds its kernels
 if torch.cuda.is_available():  # elsewhere nothing imports Triton for us
     from . import triton

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from .conductance import LTCFamily, SynapsesFamily
 from .diagonal import Diagonal
+from .events import SpikingFamily
 from .gated import ACTIVATIONS, KINDS, MAPS, SYNAPSES, Gated
 from .library import load
 from .operator import call
+from .reference import Spiking
 from .sparse import Echo
 from .synapses import Synapses
 from .synapses import synapses as list_synapses
@@ -135,3 +137,14 @@ def echo(
     """As `sequences.echo`."""
     listed = synapses.start, synapses.source
     return call(Echo, [u.to(h.dtype), h, dt, lengths, reset, *listed, weight, 1 / tau], (activation == "linear",))
+
+
+def spiking(
+    u: Tensor, h: Tensor, dt: Tensor, fresh: Tensor, liquid: Spiking, *, lengths: Tensor | None, reset: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """As `spiking.spiking`, the tensors of a state side by side: h (B, W), fresh (W,)."""
+    fixed, (substep, slots, adaptation, plasticity) = liquid[:10], liquid[10:]
+    tensors = [u.to(h.dtype), h, dt, lengths, reset, fresh, *fixed, substep, adaptation, plasticity]
+    found = call(SpikingFamily, tensors, (slots,))
+    shown, after = found.split([found.shape[1] - h.shape[1], h.shape[1]], dim=1)
+    return shown.unflatten(1, (u.shape[1], liquid.widths()["trace"])), after

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from .calibrate_echo import Calibration, calibrate_echo
+from .calibrate_spiking import Activity, activity, calibrate_spiking
 from .echo import Echo, EchoState
+from .encoded import Encoded
 from .matrix import Matrix, matrix
 from .radius import Radius, radius
+from .spiking import LiquidState
 
-__all__ = ["Calibration", "Echo", "EchoState", "Matrix", "Radius", "calibrate_echo", "matrix", "radius"]
+__all__ = [
+    "Activity", "Calibration", "Echo", "EchoState", "Encoded", "LiquidState", "Matrix", "Radius", "activity",
+    "calibrate_echo", "calibrate_spiking", "matrix", "radius",
+]  # fmt: skip

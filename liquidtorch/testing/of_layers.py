@@ -1,16 +1,9 @@
-"""Conformance suites for cells, layers and encoders, ours and yours: a law is a function that raises AssertionError.
-
->>> from liquidtorch import Leaky, Recurrent, testing
->>> testing.check_cell(lambda: Leaky(2, 3))
->>> [name for name, _ in testing.yield_checks(Recurrent(Leaky(2, 3)))][:2]
-['rows_are_alone', 'padding_is_ignored']
-"""
+"""The laws of layers, each a function that raises AssertionError."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,130 +12,9 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.testing import assert_close
 
-from . import encoders, layers
-from .cells import Cell, first_parameter
-from .layers import Layer, Recurrent
-
-Make = Callable[[], Any]
-B, T = 3, 6
-CLOSE: dict[str, Any] = {"rtol": 0.0, "atol": 1e-10}  # float64: 1e4 times a rounding, 1e8 times below the signal
-
-
-def check_cell(make: Callable[[], Cell]) -> None:
-    """Hold the cell that `make` returns to every law that needs no tracing.
-
-    Parameters
-    ----------
-    make : function
-        Returns a new cell, the same kind each time.
-
-    Raises
-    ------
-    AssertionError
-        Naming the law that fails.
-    """
-    cell = make()
-    for name in cell.axes:
-        assert isinstance(getattr(cell, name), Tensor), f"axes names {name}, which is no parameter or buffer"
-    u = cell.inputs(torch.zeros(4, cell.features))
-    h = cell.step(u, cell.initial(4), torch.ones(4, 1))
-    assert cell.output(h).shape == (4, cell.outputs), "output must be (B, outputs)"
-    assert cell.taus().shape == (cell.units,), "taus must be (H,)"
-    check_layer(lambda: Recurrent(make()))
-
-
-def check_layer(make: Callable[[], Layer], *, traced: bool = False) -> None:
-    """Hold the layer that `make` returns to every law.
-
-    Parameters
-    ----------
-    make : function
-        Returns a new layer, the same kind each time.
-    traced : bool
-        Also compile and export it, which takes long.
-
-    Raises
-    ------
-    AssertionError
-        Naming the law that fails.
-    """
-    for name, law in yield_checks(make(), traced=traced):
-        _hold(name, law, make)
-
-
-def check_encoder(make: Callable[[], encoders.Encoder | encoders.SpikeEncoder]) -> None:
-    """Hold the encoder that `make` returns, of numbers or of spikes, to every law of encoders.
-
-    Parameters
-    ----------
-    make : function
-        Returns a new encoder, the same kind each time, for channels of about standard normal numbers.
-
-    Raises
-    ------
-    AssertionError
-        Naming the law that fails.
-    """
-    for law in (
-        an_encoder_keeps_its_word, an_encoder_takes_rows_alone, an_encoder_goes_on, an_encoder_ends, an_encoder_resets,
-        an_encoder_is_copied,
-    ):  # fmt: skip
-        _hold(law.__name__, law, make)
-
-
-def _hold(name: str, law: Callable[[Any], None], make: Make) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        try:
-            law(make())
-        except Exception as e:  # gradcheck, vmap and compile have errors of their own
-            raise AssertionError(f"{name}: {(law.__doc__ or '').splitlines()[0]} {e}") from e
-
-
-def yield_checks(layer: Layer, *, traced: bool = False) -> Iterator[tuple[str, Callable[[Any], None]]]:
-    """Yield the name and the function of every law that `layer` says it obeys."""
-    laws = [
-        rows_are_alone, padding_is_ignored, kinds_come_back, time_has_no_unit, reset_starts_anew, bounds_hold,
-        low_precision_runs, new_weights_are_seen, weights_and_inputs_vmap, copies_are_equal, gradients_are_right,
-    ]  # fmt: skip
-    laws += [two_parts_are_the_whole, steps_are_the_whole, a_stepper_is_the_whole] if layer.causal else []
-    laws += [no_time_no_change] if layer.continuous else []
-    laws += [units_may_be_renumbered] if hasattr(layer, "permute") else []
-    laws += [compiling_changes_nothing, exporting_changes_nothing] if traced else []
-    yield from ((law.__name__, law) for law in laws)
-
-
-def example(layer: Layer, batch: int = B, steps: int = T) -> tuple[Tensor, Tensor]:
-    """Return random x (B, T, F) and irregular dt (B, T) of the layer's dtype, the first dt zero."""
-    like = first_parameter(layer)
-    x = torch.randn(batch, steps, layer.features, dtype=like.dtype)
-    dt = torch.rand(batch, steps, dtype=like.dtype) * 3
-    dt[0, 0] = 0
-    return x, dt
-
-
-def weights_of(layer: Any) -> dict[str, Tensor]:
-    """Return the parameters by name; of a layer that is never trained, the buffers that take their place."""
-    named = dict(layer.named_parameters())
-    return named or {name: b.requires_grad_() for name, b in layer.named_buffers() if b.is_floating_point()}
-
-
-def _gradients(total: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
-    found = torch.autograd.grad(total, weights, allow_unused=True)
-    return [g for g in found if g is not None]
-
-
-def same(found: Any, wanted: Any) -> None:
-    """Assert that two (nested) results are equal to 1e-10."""
-    assert_close(tuple(_flat(found)), tuple(_flat(wanted)), **CLOSE)
-
-
-def _flat(found: Any) -> Iterator[Tensor]:
-    if isinstance(found, Tensor):
-        yield found
-    else:
-        for part in found:
-            yield from _flat(part)
+from .. import layers
+from ..layers import Layer
+from .compare import B, T, example, flat, gradients, same, weights_of
 
 
 def rows_are_alone(layer: Layer) -> None:
@@ -153,7 +25,7 @@ def rows_are_alone(layer: Layer) -> None:
     for i in range(B):
         y_i, h_i = layer(x[i : i + 1], dt=dt[i : i + 1])
         same(y_i, y[i : i + 1])
-        same(h_i, [t[i : i + 1] for t in _flat(h)])
+        same(h_i, [t[i : i + 1] for t in flat(h)])
 
 
 def padding_is_ignored(layer: Layer) -> None:
@@ -166,15 +38,15 @@ def padding_is_ignored(layer: Layer) -> None:
     for i, length in enumerate(lengths):
         poisoned[i, length:], void[i, length:] = float("nan"), 7.0
     y, h = layer(poisoned, dt=void, lengths=lengths)
-    grads = _gradients(y.sum() + sum(t.sum() for t in _flat(h)), weights)
+    grads = gradients(y.sum() + sum(t.sum() for t in flat(h)), weights)
     total = torch.zeros((), dtype=x.dtype)
     for i, length in enumerate(lengths):
         y_i, h_i = layer(x[i : i + 1, :length], dt=dt[i : i + 1, :length])
         same(y[i : i + 1, :length], y_i)
         assert not y[i, length:].any()
-        same([t[i : i + 1] for t in _flat(h)], h_i)
-        total = total + y_i.sum() + sum(t.sum() for t in _flat(h_i))
-    same(grads, _gradients(total, weights))
+        same([t[i : i + 1] for t in flat(h)], h_i)
+        total = total + y_i.sum() + sum(t.sum() for t in flat(h_i))
+    same(grads, gradients(total, weights))
 
 
 def kinds_come_back(layer: Layer) -> None:
@@ -244,7 +116,7 @@ def units_may_be_renumbered(layer: Any) -> None:
     layer.permute(order)
     y_new, h_new = layer(x, dt=dt)
     same(y_new, y[..., order[: layer.outputs]])
-    same(h_new, [t[:, order] for t in _flat(h)])
+    same(h_new, [t[:, order] for t in flat(h)])
 
 
 def time_has_no_unit(layer: Any) -> None:
@@ -299,7 +171,7 @@ def bounds_hold(layer: Layer) -> None:
     h = layer.initial(B)
     for t in range(20):
         _, h = layer(10 * x[:, t : t + 1], h, dt=dt[:, t : t + 1])
-        for spec, found in zip(layer.state_spec(), _flat(h), strict=True):
+        for spec, found in zip(layer.state_spec(), flat(h), strict=True):
             assert bool(found.isfinite().all()), f"{spec.name} is not finite"
             assert found.min() >= spec.low - 1e-12, f"{spec.name} falls to {found.min()} below {spec.low}"
             assert found.max() <= spec.high + 1e-12, f"{spec.name} rises to {found.max()} above {spec.high}"
@@ -311,15 +183,22 @@ def low_precision_runs(layer: Layer) -> None:
     y, _ = layer(x, dt=dt)
     with torch.autocast("cpu", torch.bfloat16):
         y_auto, h_auto = layer(x, dt=dt)
-    assert all(t.dtype == torch.float32 for t in _flat(h_auto)), "the state must stay float32 under autocast"
-    assert_close(y_auto.float(), y, rtol=0, atol=0.1)
+    assert all(t.dtype == torch.float32 for t in flat(h_auto)), "the state must stay float32 under autocast"
+    _near(layer, y_auto, y)
     low = copy.deepcopy(layer).bfloat16()
     weights = list(weights_of(low).values())
     y_low, h_low = low(x.bfloat16(), dt=dt)
     assert y_low.dtype == torch.bfloat16
-    assert all(t.dtype == torch.bfloat16 for t in _flat(h_low))
-    assert_close(y_low.float(), y, rtol=0, atol=0.1)
-    assert all(bool(g.isfinite().all()) for g in _gradients(y_low.float().sum(), weights))
+    assert all(t.dtype == torch.bfloat16 for t in flat(h_low))
+    _near(layer, y_low, y)
+    assert all(bool(g.isfinite().all()) for g in gradients(y_low.float().sum(), weights))
+
+
+def _near(layer: Layer, found: Tensor, wanted: Tensor) -> None:
+    """Assert that outputs agree to 0.1: everywhere, or on average where rounding may move a spike."""
+    off = (found.float() - wanted).abs()
+    worst = off.max() if layer.smooth else off.mean()
+    assert worst <= 0.1, f"outputs differ by {worst}"
 
 
 def new_weights_are_seen(layer: Layer) -> None:
@@ -371,17 +250,28 @@ def gradients_are_right(layer: Layer) -> None:
     """The gradients of x, dt, the state and all weights equal finite differences."""
     layer.double()
     x, dt = example(layer, batch=2, steps=3)
-    h = [t + 0.1 * torch.rand_like(t) for t in _flat(layer.initial(2))]
+    h = [t + 0.1 * torch.rand_like(t) for t in flat(layer.initial(2))]
     names = list(weights_of(layer))
     weights = [p.detach() for p in weights_of(layer).values()]
 
     def run(x: Tensor, dt: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         state = rest[0] if len(h) == 1 else rest[: len(h)]
         y, after = functional_call(layer, dict(zip(names, rest[len(h) :], strict=True)), (x, state), {"dt": dt})
-        return (y, *_flat(after))
+        return (y, *flat(after))
 
     given = [t.clone().requires_grad_() for t in (x, dt + 0.1, *h, *weights)]
     assert torch.autograd.gradcheck(run, given, eps=1e-6, atol=1e-6, rtol=1e-4, fast_mode=True)
+
+
+def gradients_flow(layer: Layer) -> None:
+    """The gradients of x, through surrogates, are finite, and of some step and feature not 0."""
+    layer.double()
+    x, dt = example(layer)
+    y, _ = layer(x.requires_grad_(), dt=dt)
+    y.sum().backward()
+    assert x.grad is not None
+    assert bool(x.grad.isfinite().all())
+    assert bool(x.grad.any())
 
 
 def compiling_changes_nothing(layer: Layer, backend: str = "aot_eager") -> None:
@@ -396,8 +286,8 @@ def compiling_changes_nothing(layer: Layer, backend: str = "aot_eager") -> None:
         lengths = torch.tensor([2, steps, 3])
         for run in (layer, compiled):
             y, h = run(x, dt=dt, lengths=lengths)
-            total = y.square().sum() + sum(t.sum() for t in _flat(h))
-            results.append((y.detach(), h, _gradients(total, weights)))
+            total = y.square().sum() + sum(t.sum() for t in flat(h))
+            results.append((y.detach(), h, gradients(total, weights)))
         same(results[1], results[0])
 
 
@@ -413,84 +303,3 @@ def exporting_changes_nothing(layer: Layer) -> None:
         for batch, steps in ((B, T), (5, 11)):
             x, dt = example(layer, batch, steps)
             same(program(x, dt=dt), layer(x, dt=dt))
-
-
-def numbers(encoder: Any) -> tuple[Tensor, Tensor]:
-    """Make the encoder one of float64; return random x (B, 4 T, features) and irregular dt (B, 4 T) for it."""
-    encoder.double()
-    return torch.randn(B, 4 * T, encoder.features).double(), 3 * torch.rand(B, 4 * T).double()
-
-
-def an_encoder_keeps_its_word(encoder: Any) -> None:
-    """Shapes, dtype and states are as published, and spikes are 0 or 1."""
-    x, dt = numbers(encoder)
-    steps = getattr(encoder, "steps", 1)
-    for t in range(1, 4 * T + 1):
-        z, e = encoder(x[:, :t], dt=dt[:, :t])
-        assert z.shape == (B, t * steps, encoder.outputs)
-        assert z.dtype == x.dtype
-        for spec, found in zip(encoder.state_spec(), _flat(e), strict=True):
-            assert found.shape == (B, spec.width), f"{spec.name} is {tuple(found.shape)}"
-            assert found.dtype == x.dtype
-            assert bool(((found >= spec.low) & (found <= spec.high)).all()), f"{spec.name} leaves its bounds"
-        if isinstance(encoder, encoders.SpikeEncoder):
-            assert bool(((z == 0) | (z == 1)).all())
-    assert 0 < z.count_nonzero() < z.numel() or not isinstance(encoder, encoders.SpikeEncoder), (
-        "it always says the same"
-    )
-
-
-def an_encoder_takes_rows_alone(encoder: Any) -> None:
-    """A row does not depend on its batch."""
-    x, dt = numbers(encoder)
-    z, e = encoder(x, dt=dt)
-    for i in range(B):
-        same(encoder(x[i : i + 1], dt=dt[i : i + 1]), (z[i : i + 1], [part[i : i + 1] for part in _flat(e)]))
-
-
-def an_encoder_goes_on(encoder: Any) -> None:
-    """Cut anywhere, two parts are the whole, resets in either."""
-    x, dt = numbers(encoder)
-    reset = torch.rand(B, 4 * T) < 0.1
-    whole = encoder(x, dt=dt, reset=reset)
-    for cut in range(4 * T + 1):
-        first, e = encoder(x[:, :cut], dt=dt[:, :cut], reset=reset[:, :cut])
-        rest, e = encoder(x[:, cut:], e, dt=dt[:, cut:], reset=reset[:, cut:])
-        same((torch.cat([first, rest], 1), e), whole)
-
-
-def an_encoder_ends(encoder: Any) -> None:
-    """After a row's end there is silence, whatever stands there, and the state is that of the end."""
-    x, dt = numbers(encoder)
-    lengths = torch.tensor([4 * T, 2 * T - 1, 0])
-    before = encoder(x[:, ::2], dt=dt[:, ::2])[1]
-    steps = getattr(encoder, "steps", 1)
-    poisoned = torch.where(torch.arange(4 * T)[:, None] < lengths[:, None, None], x, torch.nan)
-    z, e = encoder(poisoned, before, dt=dt, lengths=lengths, reset=torch.arange(4 * T).expand(B, -1) == 2 * T)
-    for i, n in enumerate(lengths.tolist()):
-        reset = torch.arange(n)[None] == 2 * T
-        old = type(before)(*(part[i : i + 1] for part in before)) if isinstance(before, tuple) else before[i : i + 1]
-        alone = encoder(x[i : i + 1, :n], old, dt=dt[i : i + 1, :n], reset=reset)
-        same((z[i : i + 1, : n * steps], [part[i : i + 1] for part in _flat(e)]), alone)
-        assert not z[i, n * steps :].any()
-
-
-def an_encoder_resets(encoder: Any) -> None:
-    """After a reset the past is forgotten: the parts on either side are sequences of their own."""
-    x, dt = numbers(encoder)
-    for at in (0, 1, 2 * T):
-        z, e = encoder(x, dt=dt, reset=torch.arange(4 * T).expand(B, -1) == at)
-        first, _ = encoder(x[:, :at], dt=dt[:, :at])
-        rest = encoder(x[:, at:], dt=dt[:, at:])
-        same((z, e), (torch.cat([first, rest[0]], 1), rest[1]))
-
-
-def an_encoder_is_copied(encoder: Any) -> None:
-    """The same call gives the same again; so does a copy, and one made from `config` through JSON and `state_dict`."""
-    x, dt = numbers(encoder)
-    wanted = encoder(x, dt=dt)
-    built = encoders.build(json.loads(json.dumps(encoder.config()))).double()
-    built.load_state_dict(encoder.state_dict())
-    assert built.config() == encoder.config()
-    for twin in (encoder, copy.deepcopy(encoder), built):
-        same(twin(x, dt=dt), wanted)
