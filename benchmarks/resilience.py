@@ -43,7 +43,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {  # the first ones are for few label
     "control": [{"parts": 5}, {"parts": 3}, {"parts": 8}],
     "spikes": [{"parts": 5}, {"parts": 3}, {"parts": 8}],
     "echo": [{"parts": 5, "scale": s, "tau": t} for s in (0.5, 0.15) for t in ((0.5, 5.0), (2.0, 20.0))],
-    "liquid": [{"parts": 5, "rate": r} for r in (0.06, 0.03)],
+    "liquid": [{"parts": 5, "rate": r} for r in (0.02, 0.01)],
     "GRU": [{"lr": 1e-2}, {"lr": 3e-3}],
 }
 NOISE = [

@@ -56,7 +56,7 @@ def accuracies(sounds: list[np.ndarray], digit: torch.Tensor, speaker: np.ndarra
             rest=0.0, bias=0.0, traces=(20.0,),
         )  # fmt: skip
         spikes, _ = encoder(some, lengths=ends)
-        calibrate_spiking(liquid, spikes, rate=0.06, dt=20 / encoder.steps, lengths=ends * encoder.steps)  # in ms
+        calibrate_spiking(liquid, spikes, rate=0.02, dt=20 / encoder.steps, lengths=ends * encoder.steps)  # in ms
         traces, _ = Encoded(encoder, liquid)(x, dt=20.0, lengths=lengths)
         seen = features.segments(traces, 5, lengths).double()
         readout = Ridge(seen.shape[1], 10)
