@@ -13,7 +13,7 @@ from torch import Tensor
 from liquidtorch.encoders import decibels, filter_bank
 
 RATE, HOP, CHANNELS = 8000, 0.02, 16  # of the spoken digits: samples a second; seconds a frame; bands
-RECORDINGS = 20  # of each digit and speaker, of 50
+RECORDINGS = 10  # of each digit and speaker, of 50
 UEA = ("JapaneseVowels", "BasicMotions", "Libras")
 SOURCE = {
     "digits": "fsdd/fsdd_8khz_int16.npz, made of https://github.com/Jakobovski/free-spoken-digit-dataset",
