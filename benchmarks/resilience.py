@@ -39,11 +39,12 @@ from liquidtorch.reservoir import calibrate_spiking
 RESULTS = Path(__file__).parent / "results" / "resilience.jsonl"
 UNITS = 120
 SAMPLE = 20.0  # ms a row of channels lasts for the liquid: true for the digits, and as good as any for the others
+GAINS = ((0.02, 30.0), (0.01, 15.0))  # rates and time constants of synapses, of the liquid
 OPTIONS: dict[str, list[dict[str, Any]]] = {  # the first ones are for few labels
     "control": [{"parts": 5}, {"parts": 3}, {"parts": 8}],
     "spikes": [{"parts": 5}, {"parts": 3}, {"parts": 8}],
     "echo": [{"parts": 5, "scale": 2.0, "tau": t} for t in ((0.5, 5.0), (2.0, 20.0))],
-    "liquid": [{"parts": 5, "rate": r, "tau_syn": t} for r, t in ((0.02, 30.0), (0.01, 15.0))],
+    "liquid": [{"parts": 5, "rate": r, "tau_syn": t} for r, t in GAINS],
     "GRU": [{"lr": 1e-2}, {"lr": 3e-3}],
 }
 NOISE = [
@@ -79,8 +80,8 @@ def states(kind: str, options: dict[str, Any], x: Tensor, lengths: Tensor, seed:
     if kind == "spikes":
         return spikes
     liquid = LiquidState(
-        encoder.outputs, UNITS, inputs="spikes", input_density=0.6, tau_syn=(options["tau_syn"],) * 2, refractory=(1.0, 1.0),
-        rest=0.0, bias=0.0, traces=(20.0,), seed=seed,
+        encoder.outputs, UNITS, inputs="spikes", input_density=0.6, tau_syn=(options["tau_syn"],) * 2,
+        refractory=(1.0, 1.0), rest=0.0, bias=0.0, traces=(20.0,), seed=seed,
     )  # fmt: skip
     dt = SAMPLE / encoder.steps
     z, ends = spikes(x[some], lengths[some], 0.0)

@@ -50,9 +50,9 @@ def accuracies(sounds: list[np.ndarray], digit: torch.Tensor, speaker: np.ndarra
     for who in np.unique(speaker):
         train = torch.tensor(speaker != who)
         some, ends = x[train][::20], lengths[train][::20]
-        encoder = StepForward.for_data(some, ends, steps=4)
+        encoder = StepForward.for_data(some, ends, steps=8)
         liquid = LiquidState(
-            encoder.outputs, 120, inputs="spikes", input_density=0.6, tau_syn=(20.0, 20.0), refractory=(1.0, 1.0),
+            encoder.outputs, 120, inputs="spikes", input_density=0.6, tau_syn=(30.0, 30.0), refractory=(1.0, 1.0),
             rest=0.0, bias=0.0, traces=(20.0,),
         )  # fmt: skip
         spikes, _ = encoder(some, lengths=ends)
