@@ -44,6 +44,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/encoders.py
 	$(BIN)/python benchmarks/echo.py
 	$(BIN)/python benchmarks/reservoir.py
+	$(BIN)/python benchmarks/resilience.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:

@@ -35,6 +35,35 @@ def demo() -> str:
     return "\n".join(rows)
 
 
+def resilience() -> str:
+    """Return the table of noise and few labels: a row a set and condition, a column a rival; percent right."""
+    lines = {(line["set"], line["row"]): line["accuracy"] for line in newest("resilience", "set", "row")}
+    names = {"digits": "spoken digits, a speaker left out"}
+    shown = (
+        ("noise", "clean 0", "clean"),
+        ("noise", "gaussian 10", "noise, 10 dB"),
+        ("noise", "dropped 0.5", "half the samples lost"),
+        ("labels", "5", "5 labels a class"),
+    )
+    rivals = list(next(iter(lines.values())))
+    rows = ["| right, % | | " + " | ".join(rivals) + " |", "|---" * (len(rivals) + 2) + "|"]
+    for name in dict.fromkeys(name for name, _ in lines):
+        for row, level, said in shown:
+            found = lines.get((name, row), {})
+            if all(level in found.get(kind, {}) for kind in rivals):
+                cells = " | ".join(_percent(found[kind][level], middle=row == "labels") for kind in rivals)
+                rows.append(f"| {names.get(name, name)} | {said} | {cells} |")
+    return "\n".join(rows)
+
+
+def _percent(values: list[float], *, middle: bool) -> str:
+    """Return the mean over folds, or the median over draws and their range."""
+    if not middle:
+        return f"{100 * sum(values) / len(values):.1f}"
+    low, *_, high = ordered = sorted(100 * v for v in values)
+    return f"{ordered[len(ordered) // 2]:.1f} ({low:.0f}-{high:.0f})"
+
+
 def main() -> None:
     """Replace what stands between the markers."""
     readme = ROOT / "README.md"
@@ -43,6 +72,7 @@ def main() -> None:
         "demo": demo(),
         "speed": speed_table(newest("speed", "row", "threads")),
         "reservoir": reservoir_table(newest("reservoir", "row")),
+        "resilience": resilience(),
     }
     for name, table in tables.items():
         mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from liquidtorch.errors import DataError, OptionError, ShapeError
 from liquidtorch.readout import ModelSpace
-from liquidtorch.readout.features import last, mean, points, products, squares
+from liquidtorch.readout.features import last, mean, points, products, segments, squares
 
 LENGTHS = torch.tensor([5, 2, 9, 3])
 
@@ -49,6 +50,23 @@ def test_points_are_equally_spaced_and_end_at_the_end(length: int, count: int) -
 def test_points_lie_earliest_first() -> None:
     h = torch.arange(12.0).view(1, 6, 2)
     assert points(h, 3).tolist() == [[2.0, 3.0, 6.0, 7.0, 10.0, 11.0]]
+
+
+@given(length=st.integers(1, 40), count=st.integers(1, 12))
+def test_segments_are_means_of_runs_that_cover_the_sequence(length: int, count: int) -> None:
+    """Each row in one part only, in exact fractions; a part without a row is its last row alone."""
+    h = torch.where(torch.arange(40) < length, torch.arange(1.0, 41).sqrt(), torch.nan).view(1, 40, 1)
+    found = segments(h, count, torch.tensor([length]))[0]
+    ends = [-(-length * k // count) for k in range(count + 1)]
+    wanted = [h[0, min(a, b - 1) : b, 0].mean() for a, b in itertools.pairwise(ends)]
+    torch.testing.assert_close(found, torch.stack(wanted))
+
+
+def test_segments_lie_earliest_first_and_end_with_the_points() -> None:
+    h = torch.arange(12.0).view(1, 6, 2)
+    assert segments(h, 3).tolist() == [[1.0, 2.0, 5.0, 6.0, 9.0, 10.0]]
+    assert torch.equal(segments(h, 6), points(h, 6))
+    torch.testing.assert_close(segments(states(), 1, LENGTHS), mean(states(), LENGTHS), rtol=1e-14, atol=0)
 
 
 def test_squares_and_products_by_hand() -> None:

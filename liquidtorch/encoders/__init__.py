@@ -5,6 +5,7 @@ from __future__ import annotations
 from .bsa import BSA
 from .burst import Burst
 from .choose import choose_encoder
+from .cochlea import bandwidth, centres, decibels, filter_bank
 from .delta import Delta
 from .encoder import Encoder
 from .identity import Identity
@@ -22,6 +23,6 @@ from .weighted_phase import WeightedPhase
 
 __all__ = [
     "BSA", "KINDS", "Burst", "Delta", "Encoder", "Identity", "Latency", "Memory", "MissingAware", "MovingWindow",
-    "Population", "Rate", "SigmaDelta", "SpikeEncoder", "StepForward", "ThresholdBased", "WeightedPhase", "build",
-    "choose_encoder",
+    "Population", "Rate", "SigmaDelta", "SpikeEncoder", "StepForward", "ThresholdBased", "WeightedPhase", "bandwidth",
+    "build", "centres", "choose_encoder", "decibels", "filter_bank",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ def weights_of(layer: Any) -> dict[str, Tensor]:
 
 
 def gradients(total: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradients of those weights that `total` depends on."""
     found = torch.autograd.grad(total, weights, allow_unused=True)
     return [g for g in found if g is not None]
 
@@ -42,6 +43,7 @@ def same(found: Any, wanted: Any) -> None:
 
 
 def flat(found: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a nested result."""
     if isinstance(found, Tensor):
         yield found
     else:
