@@ -1,14 +1,16 @@
 """Steps a second of a sparse reservoir, N = 1000 and 10 % of the synapses, against SciPy's and PyTorch's products.
 
-Turn by turn in one process, on one thread, states compared first. The rivals are given their input's share ready made
-and do nothing but a step. They stand for the inner loops of reservoirpy (SciPy, one row) and ResDAG (PyTorch, a batch);
-what these add around them is not counted.
+Turn by turn in one process, on one thread, states compared first. SciPy and PyTorch are given the input's share ready
+made and do nothing but a step. reservoirpy (one row; it has no batch) and ResDAG, with the same weights, are measured
+where they are installed: `pip install -e '.[bench]'`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,8 +67,44 @@ def sides(topology: str, batch: int, dtype: torch.dtype) -> list[Side]:
         "scipy CSR": scipy,
         "torch CSR": torch_sparse,
         "torch dense": torch_dense,
+        **_rivals(W, layer, x, float(a)),
     }
     return [_side(name, run) for name, run in work.items()]
+
+
+def _rivals(W: csr_array, layer: EchoState, x: torch.Tensor, a: float) -> dict[str, Callable[[], torch.Tensor]]:
+    """Return reservoirpy and ResDAG with the layer's weights, those that are installed."""
+    cell, found = layer.cell, {}
+    with contextlib.suppress(ImportError):
+        from reservoirpy.nodes import Reservoir
+
+        if len(x) == 1:
+            node = Reservoir(W=W, Win=cell.W_x.numpy(), bias=cell.b.numpy(), lr=a, dtype=W.dtype)
+
+            def reservoirpy() -> torch.Tensor:
+                node.reset()
+                return torch.from_numpy(node.run(x[0].numpy())).to(x.dtype).unsqueeze(0)
+
+            node.run(x[0].numpy())
+            found["reservoirpy"] = reservoirpy
+    with contextlib.suppress(ImportError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, of sparse matrices
+        from resdag.layers.reservoirs import ESNLayer
+
+        esn = ESNLayer(UNITS, 1, topology="erdos_renyi", sparse=True, leak_rate=a, spectral_radius=0.9, dtype=x.dtype)
+        own = {"_hh_crow_indices": W.indptr, "_hh_col_indices": W.indices, "_hh_values": W.data}
+        for name, values in own.items():
+            given = getattr(esn.cell, name)
+            given.data = torch.from_numpy(values).to(given.dtype)
+        esn.cell.weight_feedback.data.copy_(cell.W_x)
+        esn.cell.bias_h.data.copy_(cell.b)
+
+        def resdag() -> torch.Tensor:
+            esn.reset_state()
+            return esn(x)
+
+        found["ResDAG"] = resdag
+    return found
 
 
 def _csr(place: torch.Tensor, weight: torch.Tensor) -> csr_array:
