@@ -316,7 +316,7 @@ def test_messages() -> None:
         ({"body": "liqud"}, r"`body` must be one of 'liquid', .*; got 'liqud'. Did you mean 'liquid'"),
         ({"units": 0}, "`units` must be a whole number at least 1; got 0"),
         ({"layers": 0}, "`layers` must be a whole number at least 1; got 0"),
-        ({"readout": "conv"}, "`readout` must be one of 'linear', 'mlp'; got 'conv'"),
+        ({"readout": "conv"}, "`readout` must be one of 'linear', 'mlp', 'ridge', 'logistic'; got 'conv'"),
         ({"tau": "data"}, "`tau` must be one of 'auto'; got 'data'"),
         ({"pool": "max"}, "`pool` must be one of 'last', 'mean'; got 'max'"),
         ({"seed": -1}, "`seed` must be a whole number at least 0"),

@@ -31,8 +31,24 @@ class ReservoirForecaster(Solved):
         H, the steps to run on freely.
     quantiles : sequence of float in (0, 1), increasing
         The quantiles `predict_quantiles` gives, Q of them; () for none.
-    body, units, layers, tau, encoder, skip, random_state, device
-        As of `ReservoirClassifier`.
+    body : str
+        "echo", `EchoState`, or "spiking", a `LiquidState` calibrated on the series; or a cell as of
+        `LiquidClassifier`, with its random first weights.
+    units : int, at least 1
+        Neurons of a layer.
+    layers : int, at least 1
+        Layers, one upon the other; the readout sees all of an echo state.
+    tau : "auto", number or pair
+        Time constants, in the unit of `dt`; "auto": of an echo state their range in the data, of a spiking liquid 30
+        steps.
+    encoder : str or None
+        Code of spikes before the body, such as "step_forward", or "auto" (`reservoir.CODES`).
+    skip : bool
+        Whether the readout also sees the channels themselves.
+    random_state : int, RandomState or None
+        Draws the reservoir, and deals series to the blocks that are held out.
+    device : str
+        "cpu", "cuda", "cuda:1", ..., or "auto".
 
     Attributes
     ----------

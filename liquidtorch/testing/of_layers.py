@@ -126,7 +126,7 @@ def time_has_no_unit(layer: Any) -> None:
     before, taus = layer(x, dt=dt), layer.taus()
     layer.scale_time(60.0)
     same(layer.taus() / 60, taus)
-    if hasattr(layer, "ahead"):  # a network keeps times in its state, and a forecaster's gaps ahead are times in x
+    if hasattr(layer, "task"):  # a network keeps times in its state, and a forecaster's gaps ahead are times in x
         x[..., layer.features - layer.ahead :] *= 60
         same(layer(x, dt=60 * dt)[0], before[0])
     else:
