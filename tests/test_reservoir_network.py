@@ -16,6 +16,7 @@ import torch
 from liquidtorch import LiquidNetwork, load
 from liquidtorch.baselines import truth
 from liquidtorch.data import Sequences, from_arrays
+from liquidtorch.diagnose import table
 from liquidtorch.encoders import StepForward
 from liquidtorch.errors import DataError, OptionError, ShapeError
 from liquidtorch.reservoir import EchoState, Encoded, LiquidState
@@ -204,7 +205,7 @@ def test_from_the_shell(tmp_path: Path) -> None:
     found = json.loads(seen.stdout)
     assert found["outputs"] == 30
     assert found["echo"]["index"] < 0.1
-    assert "memory.curve" in liquid("inspect", "run", cwd=tmp_path).stdout
+    assert "memory.curve" in table(found)
     wrong = liquid(*words, "--body", "echo", "--encoder", "morse", "--out", "other", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "`encoder` must be one of" in wrong.stderr
