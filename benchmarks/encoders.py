@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from machine import about
 
+from liquidtorch.datasets import mackey_glass
 from liquidtorch.encoders import (
     BSA,
     Burst,
@@ -39,7 +40,6 @@ from liquidtorch.encoders import (
 )
 
 RESULTS = Path(__file__).parent / "results" / "encoders.jsonl"
-TAU, STEP, WASHOUT = 17, 0.1, 1000
 CHOICES: tuple[tuple[type[SpikeEncoder], dict[str, Any]], ...] = (
     (Rate, {"steps": 16}),
     (SigmaDelta, {"steps": 4}),
@@ -59,29 +59,6 @@ CHOICES: tuple[tuple[type[SpikeEncoder], dict[str, Any]], ...] = (
     (BSA, {"taps": 8, "cutoff": 0.2}),
     (BSA, {"taps": 16, "cutoff": 0.1}),
 )
-
-
-def mackey_glass(steps: int, seed: int) -> np.ndarray:
-    """Return x' = 0.2 x(t - 17) / (1 + x(t - 17)^10) - 0.1 x every unit of time, after a washout.
-
-    Runge-Kutta of order 4 with steps of 0.1; the delayed value half a step on is cubic Hermite.
-    """
-    lag, start = round(TAU / STEP), 0.5 + np.random.default_rng(seed).random()
-    x, slope = [start] * (lag + 1), [0.0] * (lag + 1)
-
-    def rate(now: float, then: float) -> float:
-        return 0.2 * then / (1 + then**10) - 0.1 * now
-
-    for i in range(round((WASHOUT + steps) / STEP)):
-        a, b, now = x[i], x[i + 1], x[-1]
-        half = (a + b) / 2 + STEP / 8 * (slope[i] - slope[i + 1])
-        k1 = rate(now, a)
-        k2 = rate(now + STEP / 2 * k1, half)
-        k3 = rate(now + STEP / 2 * k2, half)
-        k4 = rate(now + STEP * k3, b)
-        x.append(now + STEP / 6 * (k1 + 2 * k2 + 2 * k3 + k4))
-        slope.append(rate(x[-1], b))
-    return np.array(x[lag + round(WASHOUT / STEP) :: round(1 / STEP)][:steps])
 
 
 def judged(kind: type[SpikeEncoder], options: dict[str, Any], series: list[torch.Tensor]) -> dict[str, Any]:
@@ -106,7 +83,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     seeds, steps = (2, 1000) if asked.quick else (asked.seeds, 4000)
-    series = [torch.tensor(mackey_glass(steps, seed)).view(1, -1, 1) for seed in range(seeds)]
+    series = [torch.tensor(mackey_glass(steps, seed=seed)).view(1, -1, 1) for seed in range(seeds)]
     facts = {"samples": steps, "seeds": seeds, **about()}
     print("                                    SNR (dB)   from    to   of the fit   spikes a sample")
     for kind, options in CHOICES:

@@ -11,6 +11,7 @@ import sys
 
 import libraries
 import spikes
+import steppers
 import torch
 import twins
 
@@ -40,10 +41,18 @@ def differs(
     path: str, drawn: list[tuple[str, twins.Problem, Found]], spiking: list[tuple[spikes.Problem, Found]]
 ) -> bool:  # fmt: skip
     with libraries.loaded(path):
-        return any(
-            spikes.differences(problem.run("fast", dtype), wanted) for problem, wanted in spiking for dtype in DTYPES
-        ) or any(
-            twins.differences(problem.run("fast", dtype), wanted) for _, problem, wanted in drawn for dtype in DTYPES
+        return (
+            bool(steppers.faults())
+            or any(
+                spikes.differences(problem.run("fast", dtype), wanted)
+                for problem, wanted in spiking
+                for dtype in DTYPES
+            )
+            or any(
+                twins.differences(problem.run("fast", dtype), wanted)
+                for _, problem, wanted in drawn
+                for dtype in DTYPES
+            )
         )
 
 

@@ -12,14 +12,11 @@ import sys
 import libraries
 import numpy as np
 import spikes
+import steppers
 import torch
 import twins
 
-from liquidtorch import wiring
-from liquidtorch.cells import LTC, CfC, Leaky, Linear, Liquid, Mobius
-from liquidtorch.layers import Recurrent
 from liquidtorch.ops import conductance, diagonal, events, gated, library, sparse
-from liquidtorch.reservoir import Echo
 
 LIBC = ctypes.CDLL(None)
 ROUNDS = 6  # sizes for every variant
@@ -57,32 +54,13 @@ def liquids() -> list[str]:
     return found
 
 
-def steppers() -> list[str]:
-    """One row, one step: the same states as the layer's."""
-    rng, found = np.random.default_rng(0), []
-    for H, F in ((3, 1), (7, 3), (17, 9), (33, 2)):
-        wired = wiring.auto_ncp(H, F, 2) if H > 6 else wiring.random(H, F, 2, density=0.5)
-        cells = [
-            Leaky(F, H), Leaky(F, H, wiring=wired), Liquid(F, H), LTC(F, H), LTC(F, H, wiring=wired), CfC(F, H),
-            CfC(F, H, wiring=wired), CfC(F, H, mode="pure", backbone=(5, 2)), Linear(F, H), Mobius(F, H),
-            Echo(F, H, density=0.4), Echo(F, H, density=0.5, topology="blocked" if H > 32 else "random"),
-        ]  # fmt: skip
-        for cell in cells:
-            layer, x = Recurrent(cell), rng.normal(size=(5, F)).astype(np.float32)
-            y, _ = layer(torch.from_numpy(x)[None], dt=0.5)
-            step = layer.stepper()
-            own = np.stack([step(row, 0.5) for row in x])
-            found += [f"stepper of {cell}"] * (not np.allclose(own, y[0].detach().numpy(), atol=1e-5, rtol=0))
-    return found
-
-
 def main() -> None:
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)  # fills what torch.empty makes with NaN
     for room in (gated, diagonal, conductance, sparse, events):
         room.run = run_exactly  # pyright: ignore
     with libraries.loaded(sys.argv[1]):
-        print("\n".join([*sequences(), *liquids(), *steppers(), "done"]))
+        print("\n".join([*sequences(), *liquids(), *steppers.faults(), "done"]))
 
 
 if __name__ == "__main__":

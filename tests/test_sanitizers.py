@@ -77,6 +77,12 @@ def test_compilers_have_nothing_to_warn_of(compiler: str, level: str, vector: in
     assert libraries.compile_library(found, tmp_path / "strict.so", level, extra=STRICT, vector=vector).is_file()
 
 
+def test_the_text_compiles_for_aarch64(tmp_path: Path) -> None:
+    found = libraries.need_compiler("aarch64-linux-gnu-gcc")
+    built = libraries.compile_library(found, tmp_path / "arm.so", extra=STRICT)
+    assert built.read_bytes()[18:20] == b"\xb7\x00", "the machine an ELF file is for: EM_AARCH64 is 183"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("vector", [0, 16, 32, 64])

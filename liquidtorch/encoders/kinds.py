@@ -18,7 +18,7 @@ from .rate import Rate
 from .sigma_delta import SigmaDelta
 from .spikes import SpikeEncoder
 from .step_forward import StepForward
-from .tbr import ThresholdBased
+from .threshold import ThresholdBased
 from .weighted_phase import WeightedPhase
 
 SPIKES: tuple[type[SpikeEncoder], ...] = (

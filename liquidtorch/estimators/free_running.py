@@ -87,10 +87,9 @@ class ReservoirForecaster(Solved):
         tau: Any = "auto", encoder: str | None = None, skip: bool = True, random_state: Any = None, device: str = "cpu",
     ) -> None:  # fmt: skip
         super().__init__(
-            body=body, units=units, layers=layers, tau=tau, encoder=encoder, readout=None, skip=skip,
-            random_state=random_state, device=device,
+            body=body, units=units, layers=layers, tau=tau, encoder=encoder, skip=skip, random_state=random_state,
+            device=device,
         )  # fmt: skip
-        del self.readout
         self.horizon = horizon
         self.quantiles = quantiles
 
@@ -146,12 +145,6 @@ class ReservoirForecaster(Solved):
     def _read(self, series: Pieces, dt: Any, alone: bool, network: LiquidNetwork | None) -> Sequences:
         dt = np.asarray(dt) if alone and dt is not None else dt
         return from_arrays(series, dt=dt, forecast=True, like=None if network is None else network.schema)
-
-    def _network(self, seqs: Sequences, task: Task, seed: int) -> LiquidNetwork:
-        return LiquidNetwork.for_data(
-            seqs, task, body=self.body, units=self.units, layers=self.layers, tau=self.tau, encoder=self.encoder,
-            readout="ridge", skip=self.skip, seed=seed,
-        )  # fmt: skip
 
     def _errors(self, seqs: Sequences, since: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return truth minus free runs, and minus the last value, (starts, H, F), from rows `since` (N,) on."""

@@ -16,21 +16,17 @@ from .supervised import LiquidClassifier, LiquidRegressor
 class Solved(Learner):
     """What the reservoirs share: a body that is not trained, and a readout that is solved."""
 
-    encoder: str | None
-    readout: str | None
-    skip: bool
     partial_fit: Any = property()  # not there: a readout is solved from all series at once
 
     def __init__(
-        self, *, body: str, units: int, layers: int, tau: Any, encoder: str | None, readout: str | None, skip: bool,
-        random_state: Any, device: str,
+        self, *, body: str = "echo", units: int = 300, layers: int = 1, tau: Any = "auto", encoder: str | None = None,
+        skip: bool = True, random_state: Any = None, device: str = "cpu",
     ) -> None:  # fmt: skip
         self.body = body
         self.units = units
         self.layers = layers
         self.tau = tau
         self.encoder = encoder
-        self.readout = readout
         self.skip = skip
         self.random_state = random_state
         self.device = device
@@ -42,12 +38,13 @@ class Solved(Learner):
         self.network_ = network
 
     def _network(self, seqs: Sequences, task: Task, seed: int) -> LiquidNetwork:
-        if self.readout in ("linear", "mlp"):
-            raise OptionError(f"`readout` must be 'ridge', 'logistic' or None; got {self.readout!r}, which is trained.")
         return LiquidNetwork.for_data(
             seqs, task, body=self.body, units=self.units, layers=self.layers, tau=self.tau, encoder=self.encoder,
-            readout=self.readout or ("logistic" if task.kind == "classify" else "ridge"), skip=self.skip, seed=seed,
+            readout=self._solved_by(), skip=self.skip, seed=seed,
         )  # fmt: skip
+
+    def _solved_by(self) -> str:
+        return "ridge"
 
     def _config(self, seed: int, epochs: int) -> Config:
         return Config(epochs=epochs, seed=seed, device=self.device)
@@ -105,9 +102,15 @@ class ReservoirClassifier(Solved, LiquidClassifier):
         readout: str | None = None, skip: bool = True, random_state: Any = None, device: str = "cpu",
     ) -> None:  # fmt: skip
         super().__init__(
-            body=body, units=units, layers=layers, tau=tau, encoder=encoder, readout=readout, skip=skip,
-            random_state=random_state, device=device,
+            body=body, units=units, layers=layers, tau=tau, encoder=encoder, skip=skip, random_state=random_state,
+            device=device,
         )  # fmt: skip
+        self.readout = readout
+
+    def _solved_by(self) -> str:
+        if self.readout in ("linear", "mlp"):
+            raise OptionError(f"`readout` must be 'ridge', 'logistic' or None; got {self.readout!r}, which is trained.")
+        return self.readout or "logistic"
 
 
 class ReservoirRegressor(Solved, LiquidRegressor):
@@ -152,19 +155,3 @@ class ReservoirRegressor(Solved, LiquidRegressor):
     >>> ReservoirRegressor(units=50, random_state=0).fit(series, y).score(series, y) > 0.8
     True
     """
-
-    def __init__(
-        self, *, body: str = "echo", units: int = 300, layers: int = 1, tau: Any = "auto", encoder: str | None = None,
-        skip: bool = True, random_state: Any = None, device: str = "cpu",
-    ) -> None:  # fmt: skip
-        super().__init__(
-            body=body, units=units, layers=layers, tau=tau, encoder=encoder, readout=None, skip=skip,
-            random_state=random_state, device=device,
-        )  # fmt: skip
-        del self.readout
-
-    def _network(self, seqs: Sequences, task: Task, seed: int) -> LiquidNetwork:
-        return LiquidNetwork.for_data(
-            seqs, task, body=self.body, units=self.units, layers=self.layers, tau=self.tau, encoder=self.encoder,
-            readout="ridge", skip=self.skip, seed=seed,
-        )  # fmt: skip

@@ -112,7 +112,7 @@ class Layer(nn.Module):
         batch, steps = x.shape[:2]
         if steps == 0:
             raise ShapeError(f"`x` must have at least one step; got {tuple(x.shape)}.")
-        dt = _dt_grid(dt, batch, steps, like)
+        dt = dt_grid(dt, batch, steps, like)
         if lengths is not None:
             lengths = torch.as_tensor(lengths, device=x.device)
             _check_lengths(lengths, batch, steps)
@@ -245,7 +245,7 @@ def _check_x(x: Tensor, like: Tensor, features: int) -> None:
         raise ShapeError(f"`x` must be of {like.dtype}, as the weights; got {x.dtype}. Use x.to({like.dtype}).")
 
 
-def _dt_grid(dt: Times, batch: int, steps: int, like: Tensor) -> Tensor:
+def dt_grid(dt: Times, batch: int, steps: int, like: Tensor) -> Tensor:
     """Return dt as (B, T), expanded without a copy."""
     if isinstance(dt, int | float):
         if not torch.compiler.is_compiling():

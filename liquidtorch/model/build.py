@@ -14,7 +14,7 @@ from ..data.sequences import Sequences
 from ..encoders import MissingAware
 from ..errors import DataError, OptionError, check_choice, check_range
 from ..layers import Recurrent, Stack
-from ..reservoir import CODES, Encoded, code_for, reservoir_for
+from ..reservoir import CODES, Encoded, code_for, reservoir_for, substeps
 from ..reservoir import KINDS as RESERVOIRS
 from ..task import Task
 from ..wiring import Wiring, make
@@ -110,15 +110,13 @@ def _body(
     z, lengths, dt = _channels(first, train, gaps)
     coded = None if code is None else code_for(code, z, lengths)
     if coded is not None:
-        z, (k, outputs) = coded(z, dt=dt, lengths=lengths)[0], (coded.steps, coded.outputs)
-        dt, lengths = (dt / k).repeat_interleave(k, dim=1), lengths * k
-    else:
-        outputs = first.outputs
+        z, _ = coded(z, dt=dt, lengths=lengths)
+        dt, lengths = substeps(dt, lengths, coded.steps)
     if body in RESERVOIRS:
         options: Any = {"units": units, "layers": layers, "tau": tau, "spikes": coded is not None, "seed": seed}
         chosen = reservoir_for(body, z, lengths, dt, **options)
     else:
-        chosen = _trained(body, outputs, units, layers, wiring, tau, train.median_dt)
+        chosen = _trained(body, z.shape[2], units, layers, wiring, tau, train.median_dt)
     return (chosen if coded is None else Encoded(coded, chosen)).to(torch.get_default_dtype())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from .library import ROWS, Arguments, integers, lanes, pointers, run, sequence
 from .operator import Family, Tensors
@@ -24,8 +25,21 @@ class EchoSequence(Arguments):
     ]
 
 
+_shares = WeakTensorKeyDictionary()  # by the list of sources and its version
+
+
 def share_of(start: Tensor, source: Tensor) -> int:
-    """Return how many neighbouring units share their sources, in the same order: BLOCK, or 1 if not all do."""
+    """Return how many neighbouring units share their sources, in the same order: BLOCK, or 1 if not all do.
+
+    It is found out once for a list: a forecast that runs freely calls the kernel for every step.
+    """
+    known = _shares.get(source)
+    if known is None or known[0] != source._version:
+        known = _shares[source] = source._version, _share_of(start, source)
+    return known[1]
+
+
+def _share_of(start: Tensor, source: Tensor) -> int:
     units = start.shape[0] - 1
     fan, left = divmod(source.shape[0], units)
     if left or not fan or not torch.equal(start, torch.arange(units + 1, dtype=start.dtype) * fan):

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from ..errors import DataError, OptionError, check_range
+from ..layers.door import dt_grid
 from .echo import EchoState
 
 SATURATED, FLAT = 0.97, 0.5  # |f(z)| beyond which a unit hardly answers; the share of them that is too much
@@ -153,7 +154,7 @@ def _measure(layer: EchoState, x: Tensor, dt: float | Tensor, washout: int, gain
     place = cell.place_h.cpu().numpy()
     start = np.searchsorted(place, np.arange(H + 1) * H)
     W = csr_array((cell.weight.double().cpu().numpy(), place % H, start), shape=(H, H))
-    gaps = np.broadcast_to(_gaps(dt, B, T), (B, T))
+    gaps = dt_grid(dt, B, T, y.double()).cpu().numpy()
     a = -np.expm1(-gaps[:, :, None] / cell.taus().double().cpu().numpy())
     u = cell.inputs(x).double().cpu().numpy()
     q = np.random.default_rng(0).normal(size=(H, B))
@@ -173,9 +174,3 @@ def _measure(layer: EchoState, x: Tensor, dt: float | Tensor, washout: int, gain
             flat += float((np.abs(f) > SATURATED).mean())
         before = h[:, t]
     return Calibration(gain, float((grown / gaps[:, washout:].sum(axis=1)).mean()), flat / (T - washout))
-
-
-def _gaps(dt: float | Tensor, B: int, T: int) -> np.ndarray:
-    """Return dt as the layer has just accepted it, in a shape that spreads over (B, T)."""
-    found = np.asarray(dt, dtype=np.float64)
-    return found[:, None] if found.ndim == 1 and found.shape[0] == B != T else found

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import OptionError, StateError, check_range
-from ..layers.door import Times, live_steps
+from ..layers.door import Times, dt_grid, live_steps
 from .spiking import LiquidState
 
 ALONE = 2.0  # how far, as a factor, the input alone drives the rate from the target; the rest is the liquid's own doing
@@ -64,9 +64,7 @@ def activity(
     """
     spikes = liquid.spikes(x, dt=dt, lengths=lengths, reset=reset)
     B, T, H = spikes.shape
-    steps = torch.as_tensor(dt, dtype=torch.float64)
-    steps = steps.unsqueeze(-1) if steps.dim() == 1 and len(steps) == B != T else steps
-    steps = steps.expand(B, T)
+    steps = dt_grid(dt, B, T, x.double())
     live = torch.ones(B, T, dtype=torch.bool) if lengths is None else live_steps(torch.as_tensor(lengths), T)
     counts = spikes.sum((0, 1))
     passed = max(float(steps[live].sum()), 1e-30)

@@ -78,8 +78,7 @@ class Encoded(Layer):
         e = parts[0] if cut == 1 and self.encoder.State is None else parts[:cut]
         spikes, e = self.encoder(x, e, dt=dt, lengths=lengths, reset=reset)
         if k > 1:
-            dt = (dt / k).repeat_interleave(k, dim=1)
-            lengths = None if lengths is None else lengths * k
+            dt, lengths = substeps(dt, lengths, k)
             if reset is not None:
                 later = reset.new_zeros(*reset.shape, k - 1)
                 reset = torch.cat([reset.unsqueeze(-1), later], dim=-1).flatten(1)
@@ -103,3 +102,8 @@ class Encoded(Layer):
     def from_config(cls, config: dict[str, Any]) -> Encoded:
         """Make a layer from what its `config` returned."""
         return cls(encoders.build(config["encoder"]), layers.build(config["body"]))
+
+
+def substeps(dt: Tensor, lengths: Tensor | None, k: int) -> tuple[Tensor, Tensor | None]:
+    """Return dt (B, k*T), each shared out among its k substeps, and the lengths in substeps."""
+    return (dt / k).repeat_interleave(k, dim=1), None if lengths is None else lengths * k

@@ -12,6 +12,7 @@ from ..encoders import SpikeEncoder, choose_encoder
 from ..encoders.kinds import SPIKES
 from ..errors import OptionError, check_choice
 from ..layers import Layer, Stack
+from ..layers.door import live_steps
 from .calibrate_spiking import calibrate_spiking
 from .echo import EchoState
 from .spiking import LiquidState
@@ -93,7 +94,7 @@ def reservoir_for(
     40
     """
     check_choice("kind", kind, KINDS)
-    live = torch.ones(dt.shape, dtype=torch.bool) if lengths is None else torch.arange(dt.shape[1]) < lengths[:, None]
+    live = torch.ones(dt.shape, dtype=torch.bool) if lengths is None else live_steps(lengths, dt.shape[1])
     step, features = float(dt[live].median()), z.shape[2]
     if kind == "echo":
         size = float(z[live].square().sum(1).mean().sqrt())

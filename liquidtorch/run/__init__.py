@@ -105,6 +105,6 @@ def inspect(run: str | os.PathLike[str], table: str | None = None) -> dict[str, 
     DataError
         If the table does not fit the model.
     """
-    from .measure import measure
+    from .inspection import measure
 
     return measure(Path(run), table)

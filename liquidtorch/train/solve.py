@@ -73,11 +73,17 @@ def solve(
         shown = penalties[0] if len(penalties) == 1 else f"{penalties[0]} to {penalties[-1]}"
         how = f"Ridge regression on {_rows(rows.truth)} rows by {found.method}; penalty {shown}."
     loss = Loss(task, answer_scaling(train, task).scale).to(like)
-    line = {"epoch": 1, "train_loss": _judged(network, rows, task, loss)[0], "valid_loss": math.nan}
+    said = readout(x) + base if base.shape[1] else readout(x)
+    total, count = loss(said, rows.truth)
+    line = {"epoch": 1, "train_loss": float(total / count), "valid_loss": math.nan}
     line |= {"valid_score": math.nan, "lr": 0.0, "grad_norm": 0.0}
     if valid is not None:
         held = Rows(valid, task, like, network.ahead)
-        line["valid_loss"], line["valid_score"] = _judged(network, held, task, loss)
+        assert held.truth is not None
+        y = answers(network, held, task, ASKED)
+        total, count = loss(y, held.truth)
+        found = score(task, held.truth.double().cpu().numpy(), prediction(task, y))
+        line["valid_loss"], line["valid_score"] = float(total / count), found[task.metric]
     line["seconds"] = time.monotonic() - begun
     if record is not None:
         record.write("epoch", **line)
@@ -114,12 +120,3 @@ def _targets(truth: Tensor, task: Task, base: Tensor) -> tuple[Tensor, Tensor | 
         return truth.flatten(1) - (base if base.shape[1] else 0.0), None
     y = torch.cat([one_hot(truth[:, j], len(c)) for j, c in enumerate(task.classes)], 1)
     return y, balanced(truth[:, 0], len(task.classes[0])) if len(task.classes) == 1 else None
-
-
-def _judged(network: LiquidNetwork, rows: Rows, task: Task, loss: Loss) -> tuple[float, float]:
-    """Return the loss and the score."""
-    assert rows.truth is not None
-    y = answers(network, rows, task, ASKED)
-    total, count = loss(y, rows.truth)
-    found = score(task, rows.truth.double().cpu().numpy(), prediction(task, y))
-    return float(total / count), found[task.metric]

@@ -53,14 +53,7 @@ ENTRIES(Synapses, synapses, lanes)
 ENTRIES(Scan, scan, real)
 FORWARD(Echo, echo, lanes)
 FORWARD(Echo, echo_row, real)
-
-int64_t ENTRY(spiking_scratch)(const Spiking *d) { return spiking_scratch(d); }
-static void spiking_rows(const void *d, int64_t from, int64_t to, void *scratch) {
-    for (int64_t b = from; b < to; b++) spiking_forward((const Spiking *)d, b, (real *)scratch);
-}
-void ENTRY(spiking_forward)(const Spiking *d, int64_t rows, int64_t threads, Parallel *team, void *scratch, int64_t bytes) {
-    spread(team, spiking_rows, d, rows, threads, scratch, bytes);
-}
+FORWARD(Spiking, spiking, real)
 
 void ENTRY(gated_step)(const GatedStep *d, double dt) { gated_step(d, dt); }
 void ENTRY(scan_step)(const ScanStep *d, double dt) { scan_step_one(d, dt); }

@@ -13,8 +13,8 @@ from ..cells import first_parameter
 from ..data import from_table
 from ..files import read_json
 from ..model import load
-from ..model.measure import inputs
 from ..reservoir import LiquidState
+from ..train.batches import Rows
 from .folder import find_table
 
 ROWS, STEPS = 16, 400  # series, and rows of each, that are looked at
@@ -27,9 +27,9 @@ def measure(run: Path, table: str | None) -> dict[str, Any]:
     seqs = from_table(frame, target=(), like=network.schema)
     longest = np.argsort(-seqs.lengths, kind="stable")[:ROWS]
     length = min(int(seqs.lengths[longest].min()), STEPS)
-    at = torch.as_tensor(seqs.offsets[:-1][longest, None] + np.arange(length))
-    like = first_parameter(network)
-    x, dt = torch.as_tensor(inputs(seqs, network.ahead)).to(like)[at], torch.as_tensor(seqs.dt).to(like)[at]
+    rows = Rows(seqs, network.task, first_parameter(network), network.ahead)
+    batch = rows.gather(rows.whole(), longest)
+    x, dt = batch.x[:, :length], batch.dt[:, :length]
     with torch.no_grad():
         z = network.encoder(x, dt=dt)[0]
         given: dict[str, Any] = {}
