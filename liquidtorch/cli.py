@@ -149,12 +149,14 @@ def _inspect(
     json_: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Measure the body of a run: echo, memory, ranks, spikes."""
+    """Measure the body of a run, and draw it in RUN/inspect.html: echo, memory, ranks, spikes."""
+    from . import report
     from . import run as room
     from .diagnose import table as lines
 
     found = room.inspect(run, table)
-    print(json.dumps(found) if json_ else lines(found))
+    page = report.write_inspection(run, found)
+    print(json.dumps({**found, "page": str(page)}) if json_ else f"{lines(found)}\n\npage: {page}")
 
 
 @app.command()

@@ -17,8 +17,8 @@ from liquidtorch import Bidirectional, Leaky, Linear, Recurrent, diagnose
 from liquidtorch.errors import DataError, OptionError, ShapeError
 
 EVERY = {
-    "layer", "features", "outputs", "state", "tau", "states", "echo", "lyapunov", "rank", "separation", "memory",
-    "capacity",
+    "layer", "features", "outputs", "state", "inputs", "tau", "states", "echo", "lyapunov", "rank", "separation",
+    "memory", "capacity",
 }  # fmt: skip
 
 

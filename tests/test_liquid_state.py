@@ -384,3 +384,44 @@ def test_a_large_liquid_runs_without_gradients_by_the_kernel(kernels: None) -> N
     with ops.use("fast"):
         y, _ = liquid(x)
     assert y.shape == (2, 5, 300)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"inputs": "spikes"},
+        {"adaptation": (0.1, 50.0), "plasticity": True},
+        {"delay": (0.0, 0.0), "traces": (10.0,)},
+    ],
+    ids=str,
+)
+def test_a_stepper_is_the_whole(options: Any, kernels: None) -> None:
+    """Row by row by the compiled stepper, and at once by the reference: over irregular gaps, and after a reset."""
+    rng = np.random.default_rng(0)
+    layer = LiquidState(3, 37, seed=0, **options).double()
+    spikes = options.get("inputs") == "spikes"
+    x = 20.0 * (rng.random((80, 3)) < 0.3) if spikes else rng.normal(10, 8, (80, 3))
+    dt = rng.uniform(0, 2, 80)
+    with ops.use("reference"):
+        y = layer(torch.as_tensor(x)[None], dt=torch.as_tensor(dt)[None])[0][0].numpy()
+    assert y.max() > 1
+    stepper = layer.stepper()
+    assert stepper._advance.__qualname__.startswith("spiking_stepper")
+    for _ in range(2):
+        own = np.stack([stepper(row, gap) for row, gap in zip(x, dt, strict=True)])
+        np.testing.assert_allclose(own, y, atol=1e-9)
+        stepper.reset()
+    layer.weight.zero_()
+    layer.W_x.zero_()
+    np.testing.assert_allclose([stepper(row, gap) for row, gap in zip(x, dt, strict=True)], y, atol=1e-9)
+
+
+def test_a_stepper_of_another_kind_is_the_layer_called() -> None:
+    layer = LiquidState(1, 9, seed=0)
+    with ops.use("reference"):
+        stepper = layer.stepper()
+        assert stepper._advance.__qualname__.startswith("called")
+        x = np.full((20, 1), 30.0, dtype=np.float32)
+        own = np.stack([stepper(row) for row in x])
+        np.testing.assert_allclose(own, layer(torch.from_numpy(x)[None])[0][0].numpy(), atol=1e-5)

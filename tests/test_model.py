@@ -193,9 +193,14 @@ def test_describe() -> None:
     net, _, _ = made(layers=2)
     found = net.describe()
     assert found["parameters"] == sum(p.numel() for p in net.parameters())
+    assert found["learned"] == "body and readout"
     assert (found["body"], found["units"], found["layers"], len(found["tau"])) == ("Liquid", 6, 2, 12)
     assert found["wiring"] is None
     json.dumps(found, allow_nan=False)
+    net.body.requires_grad_(False)
+    frozen = net.describe()
+    assert frozen["parameters"] == sum(p.numel() for p in net.readout.parameters())
+    assert frozen["learned"] == "readout"
 
 
 @pytest.mark.parametrize("options", [{}, {"layers": 2}, {"wiring": "random:0.5"}, {"readout": "mlp", "skip": False}])

@@ -13,13 +13,17 @@ import polars as pl
 import pytest
 import torch
 
-from liquidtorch import LiquidNetwork, load
+from liquidtorch import LiquidNetwork, load, report
 from liquidtorch.baselines import truth
 from liquidtorch.data import Sequences, from_arrays
 from liquidtorch.diagnose import table
 from liquidtorch.encoders import StepForward
 from liquidtorch.errors import DataError, OptionError, ShapeError
+from liquidtorch.record import read
+from liquidtorch.report.numbers import number
 from liquidtorch.reservoir import EchoState, Encoded, LiquidState
+from liquidtorch.run import Options
+from liquidtorch.run import fit as fit_run
 from liquidtorch.task import Task, infer, score
 from liquidtorch.train import Config, fit, predict
 from liquidtorch.train import solve as solving
@@ -61,9 +65,8 @@ def test_it_forecasts_and_lives_on_disk(options: dict[str, Any], tmp_path: Path)
     again = load(tmp_path / "model")
     np.testing.assert_array_equal(predict(again, test, task).values, found.values)
     assert again.describe() == network.describe()
-    assert network.learned == again.readout.weight.numel() + again.readout.bias.numel() + sum(
-        p.numel() for p in again.parameters()
-    )
+    assert network.learned == again.readout.weight.numel() + again.readout.bias.numel()
+    assert network.describe()["learned"] == "readout"
 
 
 def test_the_readout_is_the_ridge_regression_on_what_it_sees() -> None:
@@ -186,6 +189,29 @@ def test_backpropagation_through_spikes() -> None:
 def liquid(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "liquidtorch", *words]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_a_body_that_is_not_trained_is_not_counted(tmp_path: Path) -> None:
+    """A liquid body under a ridge readout keeps its weights, in the count, the record and the report."""
+    rows = [{"t": t, "a": float(np.sin(0.4 * t))} for t in range(120)]
+    pl.DataFrame(rows).write_csv(tmp_path / "table.csv")
+    common: Any = {"table": str(tmp_path / "table.csv"), "time": "t", "task": "forecast", "units": 9, "epochs": 1}
+    for readout, body, said in (
+        ("ridge", "liquid", "readout"), ("linear", "echo", "readout"), ("linear", "liquid", "body and readout"),
+    ):  # fmt: skip
+        out = tmp_path / f"{readout}-{body}"
+        found = fit_run(Options(**common, body=body, readout=readout, out=str(out)))
+        network = load(out / "model")
+        own = list(network.readout.parameters()) or [network.readout.weight, network.readout.bias]
+        count = sum(p.numel() for p in own)
+        count += sum(p.numel() for p in network.body.parameters()) if said == "body and readout" else 0
+        lines = {line["kind"]: line for line in read(out / "record.jsonl")}
+        for kind in ("model", "model_end"):
+            assert (lines[kind]["parameters"], lines[kind]["learned"]) == (count, said)
+        assert found["scores"][0]["parameters"] == count
+        html = report.write(out).read_text()
+        assert f"<b>{number(count)}</b><span>parameters{' of the readout' if said == 'readout' else ''}</span>" in html
+        assert ("its body stayed as it was drawn" in html) == (said == "readout")
 
 
 def test_from_the_shell(tmp_path: Path) -> None:

@@ -26,10 +26,14 @@ class Echo(NamedTuple):
     washout : int or None
         The first step from which all outputs agree to a thousandth of their root mean square: leave so many steps out
         before learning. None where they never do.
+    apart : (T,) tensor
+        At each step, the distance of outputs that started differently over their root mean square, the largest of all
+        pairs.
     """
 
     index: float
     washout: int | None
+    apart: Tensor
 
 
 def echo_index(layer: Layer, x: Array, *, dt: Times = 1.0, starts: int = 4, seed: int = 0) -> Echo:
@@ -90,9 +94,10 @@ def echo_index(layer: Layer, x: Array, *, dt: Times = 1.0, starts: int = 4, seed
     before = _distance(others, [a.repeat(starts, 1) for a in begin])
     after = _distance(parts(end_other), [a.repeat(starts, 1) for a in parts(end)])
     apart = (y_other - y.repeat(starts, 1, 1)).square().mean(-1).sqrt().amax(0)  # (T,)
-    far = (apart > FORGOTTEN * y.square().mean().sqrt()).nonzero()
+    size = y.square().mean().sqrt()
+    far = (apart > FORGOTTEN * size).nonzero()
     washout = int(far[-1]) + 1 if len(far) else 0
-    return Echo((after / before).mean().item(), washout if washout < x.shape[1] else None)
+    return Echo((after / before).mean().item(), washout if washout < x.shape[1] else None, (apart / size).cpu())
 
 
 def parts(h: Any) -> list[Tensor]:

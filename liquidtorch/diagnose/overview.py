@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import check_range
 from ..layers import Layer
 from .capacity import information_processing_capacity
-from .dimension import condition_number, effective_dimension
+from .dimension import centred_spectrum, condition_number, effective_dimension
 from .drive import Array, ready
 from .echo import echo_index
 from .exponent import LEAST, lyapunov
@@ -22,7 +22,7 @@ from .separation import separation
 from .spikes import operations, rates
 
 ROWS, STEPS, INPUTS = 4, 1000, 100  # how much of x the measures of stability look at; the most inputs of a rank
-WIDEST = 60  # bars of a curve
+WIDEST = 60  # bars of a curve, at most
 
 
 def inspect(
@@ -50,9 +50,11 @@ def inspect(
     Returns
     -------
     dict
-        Plain JSON: numbers that are not finite are None, and what does not apply is not there. "layer", "outputs",
-        "tau", "states" (mean, spread, largest, effective_dimension, condition_number), "echo", "lyapunov", "rank"
-        (kernel, generalisation, of), "separation", "memory", "capacity", "rates", "operations".
+        Plain JSON: numbers that are not finite are None, and what does not apply is not there. "layer", "features",
+        "outputs", "state", "inputs" (rows, steps, dt), "tau" (min, median, max, sorted), "states" (mean, spread,
+        largest, effective_dimension, condition_number, shares of variance by direction), "echo", "lyapunov", "rank"
+        (kernel, generalisation, of), "separation", "memory", "capacity", "rates" (sorted: of the units, largest first),
+        "operations".
 
     Raises
     ------
@@ -82,7 +84,8 @@ def inspect(
         "features": layer.features,
         "outputs": layer.outputs,
         "state": {spec.name: spec.width for spec in still.state_spec()},
-        "tau": {"min": tau.min(), "median": tau.median(), "max": tau.max()} if tau.numel() else None,
+        "inputs": {"rows": len(x), "steps": x.shape[1], "dt": float(dt)},
+        "tau": _spread(tau) if tau.numel() else None,
         "states": _states(y[:, x.shape[1] // 10 :]),  # without the start
     }
     if still.causal:
@@ -97,6 +100,9 @@ def inspect(
         spikes = y
     if spikes is not None:
         found["rates"] = rates(spikes, dt=dt, window=min(20, int(spikes.shape[-2])))._asdict()
+        found["rates"]["sorted"] = (
+            torch.as_tensor(spikes).double().flatten(0, -2).mean(0).sort(descending=True).values / dt
+        )
         if fan_out is not None:
             found["operations"] = operations(spikes, fan_out)._asdict()
     return _plain(found)
@@ -117,11 +123,18 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(f"{name:{width}}  {value}" for name, value in lines)
 
 
+def _spread(tau: Tensor) -> dict[str, Any]:
+    each = tau.double().flatten().sort(descending=True).values
+    return {"min": each[-1], "median": tau.median(), "max": each[0], "sorted": each}
+
+
 def _states(y: Tensor) -> dict[str, Any]:
     flat = y.flatten(0, 1)
+    variance = centred_spectrum(flat).square()
     return {
         "mean": flat.mean(), "spread": flat.std(0).mean(), "largest": flat.abs().max(),
         "effective_dimension": effective_dimension(flat), "condition_number": condition_number(flat),
+        "shares": variance / variance.sum(),
     }  # fmt: skip
 
 
@@ -184,9 +197,11 @@ def _lines(found: dict[str, Any], before: str) -> Any:
 
 
 def _bars(values: list[float]) -> str:
-    """Draw up to WIDEST of the first values as bars of an eighth to eight eighths of a line."""
-    top = max(max(values), 1e-12)
-    return "".join(" ▁▂▃▄▅▆▇█"[round(8 * max(v, 0.0) / top)] for v in values[:WIDEST])
+    """Draw values, of too many the largest of every so many, as bars of an eighth to eight eighths of a line."""
+    every = -(-len(values) // WIDEST)
+    shown = [max(values[i : i + every]) for i in range(0, len(values), every)]
+    top = max(max(shown), 1e-12)
+    return "".join(" ▁▂▃▄▅▆▇█"[round(8 * max(v, 0.0) / top)] for v in shown)
 
 
 def _number(value: Any) -> str:

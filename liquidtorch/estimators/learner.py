@@ -110,9 +110,13 @@ class Learner(BaseEstimator):
         state: dict[str, Any] = {**vars(self)}
         if "network_" in state:
             with tempfile.TemporaryDirectory() as place:
-                state["network_"].save(Path(place, "model"))
+                self._kept().save(Path(place, "model"))
                 state["network_"] = {file.name: file.read_bytes() for file in Path(place, "model").iterdir()}
         return state
+
+    def _kept(self) -> LiquidNetwork:
+        """Return the network to be pickled."""
+        return self.network_
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

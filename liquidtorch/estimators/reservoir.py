@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import numpy as np
+from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
 from ..data import Sequences
-from ..errors import OptionError
+from ..errors import check_choice
 from ..model import LiquidNetwork
+from ..readout import Ridge
 from ..task import Task
 from ..train import Config, fit
+from . import outside
 from .learner import Learner
-from .supervised import LiquidClassifier, LiquidRegressor
+from .supervised import LiquidClassifier, LiquidRegressor, again
 
 
 class Solved(Learner):
@@ -50,7 +58,79 @@ class Solved(Learner):
         return Config(epochs=epochs, seed=seed, device=self.device)
 
 
-class ReservoirClassifier(Solved, LiquidClassifier):
+class WithReadout(Solved):
+    """A reservoir whose readout is chosen: one of `NAMES`, or a scikit-learn estimator of `KIND`."""
+
+    NAMES: tuple[str, ...]  # the first is meant by None
+    KIND: str
+
+    def __init__(
+        self, *, body: str = "echo", units: int = 300, layers: int = 1, tau: Any = "auto", encoder: str | None = None,
+        readout: Any = None, skip: bool = True, random_state: Any = None, device: str = "cpu",
+    ) -> None:  # fmt: skip
+        super().__init__(
+            body=body, units=units, layers=layers, tau=tau, encoder=encoder, skip=skip, random_state=random_state,
+            device=device,
+        )  # fmt: skip
+        self.readout = readout
+
+    def _train_anew(self, seqs: Sequences, task: Task) -> None:
+        vars(self).pop("readout_", None)
+        if not outside.is_outside(self.readout, self.KIND):
+            super()._train_anew(seqs, task)
+            return
+        seed = self._seed()
+        network = self._network(seqs, task, seed).to(self._config(seed, 1).where())
+        assert seqs.target is not None
+        self.readout_, self.history_ = outside.fit_outside(
+            self.readout, network, seqs, self._answers(seqs.target), seed
+        )
+        self.network_ = network.cpu()
+
+    def _solved_by(self) -> str:
+        if outside.is_outside(self.readout, self.KIND):
+            return "ridge"  # whose place it takes
+        if self.readout is not None:
+            check_choice("readout", self.readout, self.NAMES)
+        return self.readout or self.NAMES[0]
+
+    def _answers(self, target: np.ndarray) -> np.ndarray:
+        """Return the targets (N, O) as an estimator is given them."""
+        raise NotImplementedError
+
+    def _states(self, X: Any, dt: Any) -> np.ndarray:
+        return outside.states_of(self.network_, again(self, X, dt))
+
+    def _kept(self) -> LiquidNetwork:
+        if not hasattr(self, "readout_"):
+            return self.network_
+        network = copy.deepcopy(self.network_)
+        network.readout = Ridge(
+            network.readout.features, network.readout.outputs
+        )  # pickled: the estimator is beside it
+        return network
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "readout_"):
+            outside.give_up(self.network_, self.readout_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if hasattr(self.readout, "fit") and not isinstance(self.readout, type):
+            inner = get_tags(self.readout)
+            tags.target_tags.multi_output &= inner.target_tags.multi_output
+            if tags.classifier_tags is not None and inner.classifier_tags is not None:
+                tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
+        return tags
+
+
+def _gives_chances(estimator: WithReadout) -> bool:
+    readout = getattr(estimator, "readout_", estimator.readout)
+    return not hasattr(readout, "fit") or hasattr(readout, "predict_proba")
+
+
+class ReservoirClassifier(WithReadout, LiquidClassifier):
     """Give each series a class with a fixed random reservoir and a readout solved in closed form.
 
     Parameters
@@ -67,8 +147,9 @@ class ReservoirClassifier(Solved, LiquidClassifier):
         steps.
     encoder : str or None
         Code of spikes before the body, such as "step_forward", or "auto" (`reservoir.CODES`).
-    readout : "logistic", "ridge" or None
-        Logistic regression (None), or ridge regression on class scores, whose probabilities are not calibrated.
+    readout : "logistic", "ridge", None or a scikit-learn classifier
+        Logistic regression (None), or ridge regression on class scores, whose probabilities are not calibrated; or any
+        classifier, such as `RandomForestClassifier()`, or a pipeline that ends in one.
     skip : bool
         Whether the readout also sees the channels themselves.
     random_state : int, RandomState or None
@@ -80,11 +161,18 @@ class ReservoirClassifier(Solved, LiquidClassifier):
     ----------
     network_, classes_, history_, n_features_in_, axes_in_
         As of `LiquidClassifier`; `history_.message` says the penalty.
+    readout_ : estimator
+        The fitted classifier, where `readout` is one.
 
     Notes
     -----
     `X`, `y` and `dt` are as in `LiquidClassifier`. A series is seen as the mean of its states. One pass over the series
     and one regression: there is nothing to train, and no `partial_fit`.
+
+    A classifier as readout is cloned and fitted to these means and the labels, its empty `random_state`s drawn from
+    this one's; its parameters are nested, as in `set_params(readout__n_estimators=50)`. The states of an echo state
+    lie between -1 and 1, channels have a variance of about 1; give scaling, where wanted, as a pipeline. Such a readout
+    is no part of `network_`, which then is neither called, saved nor exported: keep the whole estimator, by pickle.
 
     Examples
     --------
@@ -97,24 +185,28 @@ class ReservoirClassifier(Solved, LiquidClassifier):
     True
     """
 
-    def __init__(
-        self, *, body: str = "echo", units: int = 300, layers: int = 1, tau: Any = "auto", encoder: str | None = None,
-        readout: str | None = None, skip: bool = True, random_state: Any = None, device: str = "cpu",
-    ) -> None:  # fmt: skip
-        super().__init__(
-            body=body, units=units, layers=layers, tau=tau, encoder=encoder, skip=skip, random_state=random_state,
-            device=device,
-        )  # fmt: skip
-        self.readout = readout
+    NAMES = ("logistic", "ridge")
+    KIND = "classifier"
 
-    def _solved_by(self) -> str:
-        if self.readout in ("linear", "mlp"):
-            raise OptionError(f"`readout` must be 'ridge', 'logistic' or None; got {self.readout!r}, which is trained.")
-        return self.readout or "logistic"
+    def predict(self, X: Any, *, dt: Any = None) -> np.ndarray:
+        """Return the likeliest class of each series, (N,)."""
+        check_is_fitted(self, "network_")
+        return self.readout_.predict(self._states(X, dt)) if hasattr(self, "readout_") else super().predict(X, dt=dt)
+
+    @available_if(_gives_chances)
+    def predict_proba(self, X: Any, *, dt: Any = None) -> np.ndarray:
+        """Return the probability of each class, (N, K); there where the readout gives it."""
+        check_is_fitted(self, "network_")
+        if hasattr(self, "readout_"):
+            return self.readout_.predict_proba(self._states(X, dt))
+        return super().predict_proba(X, dt=dt)
+
+    def _answers(self, target: np.ndarray) -> np.ndarray:
+        return self.classes_[target[:, 0].astype(np.int64)]
 
 
-class ReservoirRegressor(Solved, LiquidRegressor):
-    """Give each series a number, or several, with a fixed random reservoir and ridge regression.
+class ReservoirRegressor(WithReadout, LiquidRegressor):
+    """Give each series a number, or several, with a fixed random reservoir and a readout solved in closed form.
 
     Parameters
     ----------
@@ -130,6 +222,8 @@ class ReservoirRegressor(Solved, LiquidRegressor):
         steps.
     encoder : str or None
         Code of spikes before the body, such as "step_forward", or "auto" (`reservoir.CODES`).
+    readout : "ridge", None or a scikit-learn regressor
+        Ridge regression (None); or any regressor, such as `RandomForestRegressor()`, or a pipeline that ends in one.
     skip : bool
         Whether the readout also sees the channels themselves.
     random_state : int, RandomState or None
@@ -141,10 +235,13 @@ class ReservoirRegressor(Solved, LiquidRegressor):
     ----------
     network_, history_, n_features_in_, axes_in_, y_axes_
         As of `LiquidRegressor`; `history_.message` says the penalty.
+    readout_ : estimator
+        The fitted regressor, where `readout` is one.
 
     Notes
     -----
-    `X`, `y` and `dt` are as in `LiquidRegressor`. A series is seen as its last state. There is no `partial_fit`.
+    `X`, `y` and `dt` are as in `LiquidRegressor`. A series is seen as its last state. There is no `partial_fit`. A
+    regressor as readout is treated as a classifier is by `ReservoirClassifier`; targets (N, O) are for it to take.
 
     Examples
     --------
@@ -155,3 +252,18 @@ class ReservoirRegressor(Solved, LiquidRegressor):
     >>> ReservoirRegressor(units=50, random_state=0).fit(series, y).score(series, y) > 0.8
     True
     """
+
+    NAMES = ("ridge",)
+    KIND = "regressor"
+
+    def predict(self, X: Any, *, dt: Any = None) -> np.ndarray:
+        """Return the number of each series, (N,), or (N, O) where `y` was so."""
+        check_is_fitted(self, "network_")
+        if not hasattr(self, "readout_"):
+            return super().predict(X, dt=dt)
+        states = self._states(X, dt)
+        values = np.asarray(self.readout_.predict(states), np.float64).reshape(len(states), -1)
+        return values[:, 0] if self.y_axes_ == 1 else values
+
+    def _answers(self, target: np.ndarray) -> np.ndarray:
+        return target[:, 0] if self.y_axes_ == 1 else target

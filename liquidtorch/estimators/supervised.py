@@ -124,7 +124,7 @@ class LiquidClassifier(ClassifierMixin, Learner):
 
     def predict_proba(self, X: Any, *, dt: Any = None) -> np.ndarray:
         """Return the probability of each class, (N, K)."""
-        found = self._ask(_again(self, X, dt)).probabilities
+        found = self._ask(again(self, X, dt)).probabilities
         assert found is not None
         return found
 
@@ -152,7 +152,7 @@ def _labels(series: Pieces, y: Any) -> np.ndarray:
     return labels
 
 
-def _again(estimator: Learner, X: Any, dt: Any) -> Sequences:
+def again(estimator: Learner, X: Any, dt: Any) -> Sequences:
     """Read series to ask a fitted estimator about."""
     check_is_fitted(estimator, "network_")
     return from_arrays(read_series(estimator, X, reset=False), dt=dt, like=estimator.network_.schema)
@@ -255,7 +255,7 @@ class LiquidRegressor(RegressorMixin, Learner):
 
     def predict(self, X: Any, *, dt: Any = None) -> np.ndarray:
         """Return the number of each series, (N,), or (N, O) where `y` was so."""
-        values = self._ask(_again(self, X, dt)).values
+        values = self._ask(again(self, X, dt)).values
         return values[:, 0] if self.y_axes_ == 1 else values
 
     def score(self, X: Any, y: Any, *, dt: Any = None) -> float:

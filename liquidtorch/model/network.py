@@ -209,9 +209,15 @@ class LiquidNetwork(layers.Layer):
 
     @property
     def learned(self) -> int:
-        """How many numbers are learned from data: parameters, and those of a solved readout."""
-        fixed = list(self.readout.buffers()) if solved(self.readout) else []
-        return sum(p.numel() for p in [*self.parameters(), *fixed])
+        """How many numbers are learned from data: parameters; under a readout that is not trained, its own alone."""
+        if self._trained:
+            return sum(p.numel() for p in self.parameters() if p.requires_grad)
+        return sum(b.numel() for b in self.readout.buffers())
+
+    @property
+    def _trained(self) -> bool:
+        """Whether the readout is trained, and the body with it; else the body stays as it was drawn."""
+        return isinstance(self.readout, tuple(readout.KINDS.values()))
 
     def longer(self, filled: Tensor) -> Tensor:
         """Return the gaps ahead over their means (..., H), from the encoder's filled values (..., F)."""
@@ -244,11 +250,17 @@ class LiquidNetwork(layers.Layer):
         self.encoder.scale[gaps] *= c
 
     def describe(self) -> dict[str, Any]:
-        """Return what it is made of, as plain JSON: parameters, body, units, layers, synapses, wiring, tau."""
+        """Return what it is made of, as plain JSON.
+
+        "parameters" counts the numbers that are learned, "learned" says of which parts: "readout" alone where the body
+        stays as it was drawn; "body", "units", "layers", "synapses", "wiring", "tau".
+        """
         parts = [module for module in self.body.modules() if isinstance(module, Cell | LiquidState)]
         wiring = getattr(parts[0], "wiring", None)
+        body = self._trained and any(p.requires_grad for p in self.body.parameters())
         return {
             "parameters": self.learned,
+            "learned": "body and readout" if body else "readout",
             "body": "+".join(dict.fromkeys(type(part).__name__ for part in parts)),
             "units": parts[0].units,
             "layers": len(parts),

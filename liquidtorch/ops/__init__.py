@@ -8,7 +8,7 @@ from .loop import over
 from .reference import ACTIVATIONS, Spiking
 from .sequences import cfc, echo, leaky, linear, liquid, ltc, ltc_synapses, mobius
 from .spiking import spiking
-from .stepper import Stepper, diagonal_stepper, echo_stepper, gated_stepper, ltc_stepper
+from .stepper import Stepper, diagonal_stepper, echo_stepper, gated_stepper, ltc_stepper, spiking_stepper
 from .steps import cfc_step, echo_step, leaky_step, linear_step, liquid_step, ltc_step, mobius_step
 from .synapses import Synapses, synapses, synapses_at
 
@@ -44,6 +44,7 @@ __all__ = [
     "over",
     "pick",
     "spiking",
+    "spiking_stepper",
     "synapses",
     "synapses_at",
     "use",

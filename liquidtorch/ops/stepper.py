@@ -14,8 +14,10 @@ from torch import Tensor
 from ..errors import OptionError, ShapeError
 from . import cpu
 from .diagonal import KINDS
+from .events import SpikingRows
 from .gated import forward_arguments, parts_of
-from .library import Arguments, entry, integers, pack, padded, pointers
+from .library import Arguments, entry, integers, pack, padded, pointers, team
+from .reference import Spiking
 from .sparse import arguments_of
 from .synapses import Synapses
 
@@ -204,3 +206,35 @@ def ltc_stepper(
     given |= {"above": torch.zeros_like(h), "below": torch.zeros_like(h), "features": lists[0], "units": lists[1]}
     arguments = LTCStep(F=features, H=len(h), unfolds=unfolds, **given)
     return _compiled("ltc", arguments, x, h, outputs)
+
+
+@torch.no_grad()
+def spiking_stepper(W: Tensor, liquid: Spiking) -> Stepper:
+    """Return a stepper of a liquid: u = W x, W (H, F) or (2H, F), then `spiking` over one row of one step.
+
+    The kernel's own output, traces and then the state, is where it reads the state of the next step.
+    """
+    H, L, dtype = liquid.tau.shape[0], liquid.tau_trace.shape[0], W.dtype
+    fresh = torch.cat(list(liquid.fresh()))
+    whole, u, dt = torch.cat([fresh.new_zeros(L * H), fresh]), W.new_zeros(len(W)), W.new_zeros(1)
+    given = {k: t.clone() for k, t in liquid._asdict().items() if isinstance(t, Tensor) and k not in ("start", "pool")}
+    given |= {"u": u, "h0": whole[L * H :], "dt": dt, "fresh": fresh, "out": whole}
+    arguments = SpikingRows(B=1, T=1, H=H, L=L, K=liquid.slots, W=len(fresh), U=len(W), **given)
+    function, at, workers = entry("spiking_forward", dtype), ctypes.addressof(arguments), team()
+    size = entry("spiking_scratch", dtype)(at)
+    scratch = torch.empty(size + 16, dtype=dtype)
+    place = scratch.data_ptr() + -scratch.data_ptr() % 64
+    weight, current, gap = W.detach().clone().numpy(), u.numpy(), dt.numpy()
+    state, shown, start = whole.numpy()[L * H :], whole.numpy()[: L * H], fresh.numpy()
+
+    def advance(x: np.ndarray, dt: float) -> np.ndarray:
+        np.matmul(weight, x, out=current, casting="same_kind")
+        gap[0] = dt
+        function(at, 1, 1, workers, place, size * scratch.itemsize)
+        return shown.copy()
+
+    def reset() -> None:
+        assert arguments.alive is not None  # the addresses above are its own
+        state[:] = start
+
+    return Stepper(W.shape[1], advance, reset)

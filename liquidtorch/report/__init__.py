@@ -1,4 +1,4 @@
-"""One offline HTML page about a run: how good it is beside the baselines, and everything needed to believe it."""
+"""Offline HTML pages about a run: how good it is beside the baselines, and how its body behaves."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from markupsafe import Markup
 from .. import record
 from ..errors import FormatError
 from ..files import read_json, write_atomic
-from . import facts, pictures, verdict
+from . import facts, inspection, pictures, verdict
 
-__all__ = ["page", "write"]
+__all__ = ["page", "write", "write_inspection"]
 
 _HERE = Path(__file__).parent
 
@@ -63,20 +63,55 @@ def write(run_folder: str | os.PathLike[str]) -> Path:
     return path
 
 
+def write_inspection(run_folder: str | os.PathLike[str], found: dict[str, Any]) -> Path:
+    """Write `inspect.html` beside a run from the measures that `run.inspect` took of its body.
+
+    Parameters
+    ----------
+    run_folder : path
+        The folder of a run, or of a saved model; it must exist.
+    found : dict
+        What `run.inspect` or `diagnose.inspect` returned; what it lacks is said to be absent.
+
+    Returns
+    -------
+    Path
+        The page: no script, no font and no picture from anywhere else. An older one is replaced, at once and whole.
+
+    Raises
+    ------
+    FormatError
+        If there is no such folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> write_inspection(tempfile.mkdtemp(), {"layer": "Recurrent", "features": 3, "outputs": 8}).name
+    'inspect.html'
+    """
+    folder = Path(run_folder)
+    if not folder.is_dir():
+        raise FormatError(f"`{folder}` must be the folder of a run; there is no such folder.")
+    path = folder / "inspect.html"
+    page = _rendered(
+        "inspect.html.jinja",
+        name=folder.resolve().name,
+        lead=inspection.lead(found),
+        tiles=inspection.tiles(found),
+        sections=inspection.sections(found),
+        numbers=inspection.numbers(found),
+    )
+    write_atomic(path, page)
+    return path
+
+
 def page(lines: Sequence[dict[str, Any]], config: dict[str, Any], name: str) -> str:
     """Return the HTML of a run called `name` from the lines of its record and its configuration."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     task, table = facts.last(lines, "task"), verdict.score_table(lines)
     panels, panel_count = pictures.examples(lines)
     matrices, matrix_count = pictures.confusions(lines)
-    return environment.get_template("page.html.jinja").render(
-        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+    return _rendered(
+        "page.html.jinja",
         name=name,
         task=facts.task_text(task),
         reason=str(task.get("reason") or "").replace("`", ""),
@@ -100,3 +135,15 @@ def page(lines: Sequence[dict[str, Any]], config: dict[str, Any], name: str) -> 
         events=facts.events(lines),
         settings=facts.settings(lines, config),
     )
+
+
+def _rendered(template: str, **parts: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = Markup((_HERE / "style.css").read_text(encoding="utf-8"))
+    return environment.get_template(template).render(style=style, **parts)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,3 +83,14 @@ def around(
     if high - low <= 1e-12 * max(abs(high), abs(low)):
         room = 0.1 * abs(high) or 1.0
     return Axis(label, 0.0 if zero and low == 0 else low - room, high + room, whole=whole)
+
+
+def bins(values: Sequence[float], axis: Axis, count: int) -> tuple[list[float], list[int]]:
+    """Count `values` in equal bins of the axis (equal ratios on a logarithmic one)."""
+    ratio = axis.high / axis.low if axis.log else 0.0
+    edges = [
+        axis.low * ratio ** (i / count) if axis.log else axis.low + (axis.high - axis.low) * i / count
+        for i in range(count + 1)
+    ]
+    filled = Counter(min(count - 1, int(axis.at(v) * count)) for v in values)
+    return edges, [filled[i] for i in range(count)]

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from ..wiring import Wiring
 from . import facts, grid, verdict
-from .axis import Axis, around
+from .axis import Axis, around, bins
 from .chart import Mark, band, diagonal, histogram, line, plot, rule, scatter
 from .numbers import finite, number
 
@@ -221,23 +221,12 @@ def _true_and_predicted(row: dict[str, Any]) -> Markup:
 def _residual_histogram(row: dict[str, Any]) -> Markup:
     gaps = sorted(row["gaps"])
     x = around(gaps, f"predicted − true {row['target']}", margin=0.0)
-    edges, counts = _bins(gaps, x, min(40, max(8, 2 * math.isqrt(len(gaps)))))
+    edges, counts = bins(gaps, x, min(40, max(8, 2 * math.isqrt(len(gaps)))))
     axes = (x, around(counts, "test points", zero=True, whole=True))
     marks = [histogram(edges, counts, axes, "ours", "residuals")]
     if x.low < 0 < x.high:
         marks.append(rule(0.0, "", axes))
     return plot(f"{row['target']}: residuals", axes, marks)
-
-
-def _bins(values: Sequence[float], axis: Axis, count: int) -> tuple[list[float], list[int]]:
-    """Count `values` in equal bins of the axis (equal ratios on a logarithmic one)."""
-    ratio = axis.high / axis.low if axis.log else 0.0
-    edges = [
-        axis.low * ratio ** (i / count) if axis.log else axis.low + (axis.high - axis.low) * i / count
-        for i in range(count + 1)
-    ]
-    filled = Counter(min(count - 1, int(axis.at(v) * count)) for v in values)
-    return edges, [filled[i] for i in range(count)]
 
 
 def time_constants(lines: Sequence[Line]) -> Markup | None:
@@ -253,7 +242,7 @@ def time_constants(lines: Sequence[Line]) -> Markup | None:
     span = dt * (rows - 1) if finite(dt) and finite(rows) and rows > 1 else None
     marked = [(v, text) for v, text in ((dt, "median dt"), (span, "median series")) if finite(v) and v > 0]
     x = around([*start, *end, *(v for v, _ in marked)], f"time constant tau ({unit})", log=True, margin=0.04)
-    (edges, before), (_, after) = (_bins(taus, x, 24) for taus in (start, end))
+    (edges, before), (_, after) = (bins(taus, x, 24) for taus in (start, end))
     axes = (x, around([1.2 * max(*before, *after, 1)], "units", zero=True, whole=True))
     marks = [histogram(edges, after, axes, "ours", "after training")] if end else []
     marks += [histogram(edges, before, axes, "base outline", "before training")] if start else []

@@ -99,10 +99,18 @@ def tiles(lines: Sequence[Line], table: dict[str, Any]) -> list[tuple[str, str]]
     unit = THIN + "%" if table["percent"] else ""
     return [
         *((f"test {metric_name(table['metric'])}", row["score"] + unit) for row in table["rows"] if row["ours"]),
-        ("parameters", number(ours.get("parameters", last(lines, "model").get("parameters")))),
+        (
+            "parameters" + (" of the readout" if readout_alone(lines) else ""),
+            number(ours.get("parameters", last(lines, "model").get("parameters"))),
+        ),
         ("epochs", str(_epochs(lines))),
         ("training time", seconds(ours.get("seconds", last(lines, "end").get("seconds")))),
     ]
+
+
+def readout_alone(lines: Sequence[Line]) -> bool:
+    """Tell whether only the network's readout was learned, and its body stayed as it was drawn."""
+    return last(lines, "model").get("learned") == "readout"
 
 
 def score_table(lines: Sequence[Line]) -> dict[str, Any]:
@@ -134,6 +142,7 @@ def score_table(lines: Sequence[Line]) -> dict[str, Any]:
         "label": metric_label(metric),
         "percent": times == 100,
         "rows": rows,
+        "readout_alone": readout_alone(lines),
         "better": "lower is better" if lower_is_better(metric) else "higher is better",
         "names": [metric_name(n) for n in names] if len(names) > 1 else [],
         "others": others,

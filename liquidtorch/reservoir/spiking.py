@@ -210,11 +210,18 @@ class LiquidState(Layer):
         live = None if lengths is None else live_steps(lengths, x.shape[1])
         if live is not None:  # what stands in the padding must not reach a gradient, not even as 0 * nan
             x, dt = x.masked_fill(~live.unsqueeze(-1), 0), dt.masked_fill(~live, 0)
-        W = self.W_x
-        if self.options["inputs"] == "spikes":
-            W = torch.cat([W.clamp(min=0), W.clamp(max=0)])
-        y, after = ops.spiking(linear(x, W), h, dt, self._spiking(), lengths=lengths, reset=reset)
+        y, after = ops.spiking(linear(x, self._map()), h, dt, self._spiking(), lengths=lengths, reset=reset)
         return y if live is None else y.masked_fill(~live.unsqueeze(-1), 0), self._state(after)
+
+    def _map(self) -> Tensor:
+        """Return W_x; for spikes that come in, (2H, F), what excites beside what inhibits."""
+        W = self.W_x
+        return torch.cat([W.clamp(min=0), W.clamp(max=0)]) if self.options["inputs"] == "spikes" else W
+
+    def _stepper(self) -> ops.Stepper:
+        W = self._map()
+        fits = W.device.type == "cpu" and W.dtype in (torch.float32, torch.float64) and ops.pick("stepper", W)
+        return ops.spiking_stepper(W, self._spiking()) if fits else super()._stepper()
 
     @torch.no_grad()
     def spikes(

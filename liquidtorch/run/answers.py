@@ -67,7 +67,7 @@ def answered(frame: pl.DataFrame, seqs: Sequences, task: Task, prediction: Predi
     clash = [name for name in columns if name in found.columns]
     if clash:
         raise OptionError(f"`{clash[0]}` must not be a column of the table; predictions are written under that name.")
-    found = found.with_columns(pl.Series(name, values) for name, values in columns.items())
+    found = pl.DataFrame([*found.get_columns(), *(pl.Series(name, values) for name, values in columns.items())])
     return found.with_columns(pl.Series("", rows)).sort("").drop("") if task.level == "step" else found
 
 

@@ -36,4 +36,6 @@ def measure(run: Path, table: str | None) -> dict[str, Any]:
         if isinstance(network.body, LiquidState):
             given = {"spikes": network.body.spikes(z, dt=dt).double()}
             given["fan_out"] = network.body.weight.numel() / network.body.units
-    return diagnose.inspect(network.body, z, dt=seqs.median_dt, **given)
+    found = diagnose.inspect(network.body, z, dt=seqs.median_dt, **given)
+    found["inputs"]["unit"] = seqs.unit
+    return found

@@ -56,7 +56,7 @@ def solve(
     like = readout.weight
     rows = Rows(train, task, like, network.ahead)
     assert rows.truth is not None
-    x, base = _seen(network, rows, task)
+    x, base = seen(network, rows, task)
     groups = torch.as_tensor(np.arange(len(train)), device=x.device)
     if task.level == "step":
         groups = groups.repeat_interleave(torch.as_tensor(train.lengths, device=x.device))
@@ -95,7 +95,7 @@ def _rows(truth: Tensor) -> int:
     return int((~torch.isnan(truth)).flatten(1).all(1).sum())
 
 
-def _seen(network: LiquidNetwork, rows: Rows, task: Task) -> tuple[Tensor, Tensor]:
+def seen(network: LiquidNetwork, rows: Rows, task: Task) -> tuple[Tensor, Tensor]:
     """Return what the readout sees of every row or series, and the values a forecast is added to."""
     width = network.readout.features + len(network._last)
     count = len(rows.x) if task.level == "step" else len(rows.lengths)
@@ -107,8 +107,8 @@ def _seen(network: LiquidNetwork, rows: Rows, task: Task) -> tuple[Tensor, Tenso
 
     def call(x: Tensor, h: Any, dt: Tensor, lengths: Tensor) -> tuple[Tensor, Any]:
         h = network.initial(len(x)) if h is None else h
-        seen, filled, h = network.seen(x, h, dt, lengths, None)
-        return torch.cat([seen, filled[..., network._last].to(seen.dtype)], -1), h
+        shown, filled, h = network.seen(x, h, dt, lengths, None)
+        return torch.cat([shown, filled[..., network._last].to(shown.dtype)], -1), h
 
     found = over_series(call, rows, task.level, network.pool == "mean", width, ASKED)
     return found[:, : network.readout.features], found[:, network.readout.features :]
