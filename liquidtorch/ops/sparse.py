@@ -67,7 +67,8 @@ def arguments_of(tensors: Tensors, options: Sequence[int], hs: Tensor) -> EchoSe
     u, h, dt, lengths, reset, start, source, weight, pace = tensors
     share = share_of(start, source)
     given: dict[str, Any] = {
-        "linear": options[0], "share": share, "wide": wide_of(hs.shape[0], hs.dtype, share), "u": u.contiguous(), "pace": pace.contiguous(),  # pyright: ignore
+        "linear": options[0], "share": share, "wide": wide_of(hs.shape[0], hs.dtype, share),
+        "u": u.contiguous(), "pace": pace.contiguous(),  # pyright: ignore
         "start": start.contiguous(), "source": source.contiguous(), "weight": weight.contiguous(),  # pyright: ignore
     }  # fmt: skip
     return EchoSequence(**sequence(h, dt, lengths, reset, hs), **given)
