@@ -20,7 +20,7 @@ class EchoSequence(Arguments):
 
     _fields_ = [  # noqa: RUF012
         *ROWS,
-        *integers("linear share"),
+        *integers("linear share wide"),
         *pointers("u pace start source weight"),
     ]
 
@@ -50,11 +50,25 @@ def _share_of(start: Tensor, source: Tensor) -> int:
     return BLOCK if all(bool((group == group[:, :1]).all()) for group in groups) else 1
 
 
+def wide_of(rows: int, dtype: torch.dtype, share: int) -> int:
+    """Return how many vectors of rows a part holds; 0: it is one row, whose synapses fill the vectors.
+
+    Of a state, 128 bytes a unit are read for a synapse, as fast as the second cache gives them; what a group of units
+    shares is read from the first cache, so that there half as many do.
+    """
+    if rows == 1 or 2 * rows < lanes(dtype):
+        return 0
+    most = 2 if share > 1 else min(4, 128 // (lanes(dtype) * dtype.itemsize))
+    return min(most, 1 << (-(-rows // lanes(dtype)) - 1).bit_length())
+
+
 def arguments_of(tensors: Tensors, options: Sequence[int], hs: Tensor) -> EchoSequence:
     """Return the struct: tensors and options are those of `Echo`, hs (B, T, H) holds every state."""
     u, h, dt, lengths, reset, start, source, weight, pace = tensors
+    share = share_of(start, source)
     given: dict[str, Any] = {
-        "linear": options[0], "share": share_of(start, source), "u": u.contiguous(), "pace": pace.contiguous(),  # pyright: ignore
+        "linear": options[0], "share": share, "wide": wide_of(hs.shape[0], hs.dtype, share),
+        "u": u.contiguous(), "pace": pace.contiguous(),  # pyright: ignore
         "start": start.contiguous(), "source": source.contiguous(), "weight": weight.contiguous(),  # pyright: ignore
     }  # fmt: skip
     return EchoSequence(**sequence(h, dt, lengths, reset, hs), **given)
@@ -76,7 +90,8 @@ class Echo(Family):
         """Fill the outputs: rows in the vectors' lanes, or, where rows are few, one after the other."""
         hs, weight = found[0], tensors[7]
         B, T, H = hs.shape
-        wide = lanes(hs.dtype) * (2 if lanes(hs.dtype) >= 8 else 4)  # csrc/echo.h: the rows of a part
-        name, parts = ("echo_forward", -(-B // wide)) if wide <= 2 * B else ("echo_row_forward", B)
+        arguments = arguments_of(tensors, options, hs)
+        wide = int(arguments.wide)
+        name, rows = ("echo_forward", wide * lanes(hs.dtype)) if wide else ("echo_row_forward", 1)
         work = 2.0 * B * T * (weight.numel() + 20 * H) / lanes(hs.dtype)  # pyright: ignore[reportOptionalMemberAccess]
-        run(name, hs.dtype, arguments_of(tensors, options, hs), parts, work)
+        run(name, hs.dtype, arguments, -(-B // rows), work)

@@ -1,7 +1,7 @@
 /* A reservoir over a sequence: h' = (1-a)*h + a*f(u + W h), a = 1-exp(-dt/tau), W sparse and fixed, by its synapses.
  *
- * Two layouts. Rows in the lanes, WIDE vectors at a time, so that a synapse's weight and source are read once for all of
- * them. Or one row, a unit's synapses in the lanes. In both, where groups of `share` neighbouring units read the same
+ * Two layouts. Rows in the lanes, `wide` vectors at a time, so that a synapse's weight and source are read once for all
+ * of them. Or one row, a unit's synapses in the lanes. In both, where groups of `share` neighbouring units read the same
  * sources in the same order, the sources' states are gathered once for the group. */
 #ifndef ECHO_H
 #define ECHO_H
@@ -9,12 +9,13 @@
 #include "points.h"
 #include "rows.h"
 
-enum { WIDE = LANES >= 8 ? 2 : 4, SUMS = 8 / WIDE }; /* vectors of rows; sums of them that registers hold */
-enum { ABREAST = LANES > 8 ? LANES : 8 };            /* units of one row whose sums registers hold */
+enum { WIDEST = 4, SUMS = 8 };            /* vectors of rows at the most; sums that registers hold */
+enum { ABREAST = LANES > 8 ? LANES : 8 }; /* units of one row whose sums registers hold */
 
 typedef struct {
     Rows rows;
     int64_t linear, share; /* f is the identity, else tanh; units of a group, 1: each has sources of its own */
+    int64_t wide;          /* 1, 2 or 4 vectors of rows in a part; 0: a part is one row */
     const real *u, *pace;  /* (B,T,H); (H,) 1/tau */
     const int32_t *start;  /* (H+1,) a unit's synapses are start[i] to start[i+1] */
     const int32_t *source; /* (S,) the unit each reads */
@@ -42,98 +43,101 @@ static int64_t widest_fan(const Echo *d) {
 
 INLINE lanes echo_point(int linear, lanes z, lanes h, lanes a) { return (1 - a) * h + a * (linear ? z : tanh_of(z)); }
 
-/* --- rows in the lanes: state, z, leak and what is gathered are (.,WIDE) --- */
+/* --- rows in the lanes: state, z, leak and what is gathered are (.,wide) --- */
 
-static int64_t echo_scratch(const Echo *d) { return LANES * ((3 * WIDE + 1) * d->rows.H + WIDE * widest_fan(d)); }
+static int64_t echo_scratch(const Echo *d) { return LANES * d->wide * (3 * d->rows.H + widest_fan(d)); }
 
 /* z += the sum of weight[s] * state[source[s]], of one unit. */
-INLINE void echo_unit(Group g, const lanes *state, lanes *z) {
-    lanes sum[SUMS][WIDE] = {{{0}}};
+INLINE void echo_unit(const int wide, Group g, const lanes *state, lanes *z) {
+    lanes sum[SUMS] = {{0}};
     int64_t s = 0;
-    for (; s + SUMS <= g.fan; s += SUMS)
-#pragma GCC unroll 4
-        for (int k = 0; k < SUMS; k++)
-#pragma GCC unroll 4
-            for (int r = 0; r < WIDE; r++) sum[k][r] += g.weight[s + k] * state[g.source[s + k] * WIDE + r];
+    for (; s + SUMS / wide <= g.fan; s += SUMS / wide)
+#pragma GCC unroll 8
+        for (int k = 0; k < SUMS; k++) sum[k] += g.weight[s + k / wide] * state[g.source[s + k / wide] * wide + k % wide];
     for (; s < g.fan; s++)
 #pragma GCC unroll 4
-        for (int r = 0; r < WIDE; r++) sum[0][r] += g.weight[s] * state[g.source[s] * WIDE + r];
-    for (int k = 0; k < SUMS; k++)
-        for (int r = 0; r < WIDE; r++) z[r] += sum[k][r];
+        for (int r = 0; r < wide; r++) sum[r] += g.weight[s] * state[g.source[s] * wide + r];
+    for (int k = 0; k < SUMS; k++) z[k % wide] += sum[k];
 }
 
 /* z[k] += the sum of weight[k*fan + s] * x[s], of `units` units. */
-INLINE void echo_units(const int units, const real *weight, int64_t fan, const lanes *x, lanes *z) {
-    lanes sum[SUMS][WIDE];
-#pragma GCC unroll 4
-    for (int k = 0; k < units; k++)
-#pragma GCC unroll 4
-        for (int r = 0; r < WIDE; r++) sum[k][r] = z[k * WIDE + r];
+INLINE void echo_units(const int wide, const int units, const real *weight, int64_t fan, const lanes *x, lanes *z) {
+    lanes sum[SUMS];
+#pragma GCC unroll 8
+    for (int k = 0; k < units * wide; k++) sum[k] = z[k];
     for (int64_t s = 0; s < fan; s++)
-#pragma GCC unroll 4
-        for (int k = 0; k < units; k++)
-#pragma GCC unroll 4
-            for (int r = 0; r < WIDE; r++) sum[k][r] += weight[k * fan + s] * x[s * WIDE + r];
-#pragma GCC unroll 4
-    for (int k = 0; k < units; k++)
-#pragma GCC unroll 4
-        for (int r = 0; r < WIDE; r++) z[k * WIDE + r] = sum[k][r];
+#pragma GCC unroll 8
+        for (int k = 0; k < units * wide; k++) sum[k] += weight[k / wide * fan + s] * x[s * wide + k % wide];
+#pragma GCC unroll 8
+    for (int k = 0; k < units * wide; k++) z[k] = sum[k];
 }
 
 /* z += W state */
-static void echo_product(const Echo *d, const lanes *state, lanes *z, lanes *gathered) {
+INLINE void echo_product(const int wide, const Echo *d, const lanes *state, lanes *z, lanes *gathered) {
     for (int64_t i = 0; i < d->rows.H;) {
         const Group g = group_of(d, i);
+        const int many = SUMS / wide;
         int64_t k = 0;
-        if (g.units == 1) echo_unit(g, state, z + i * WIDE);
+        if (g.units == 1) echo_unit(wide, g, state, z + i * wide);
         else {
             for (int64_t s = 0; s < g.fan; s++)
-                for (int r = 0; r < WIDE; r++) gathered[s * WIDE + r] = state[g.source[s] * WIDE + r];
-            for (; k + SUMS <= g.units; k += SUMS) echo_units(SUMS, g.weight + k * g.fan, g.fan, gathered, z + (i + k) * WIDE);
-            for (; k < g.units; k++) echo_units(1, g.weight + k * g.fan, g.fan, gathered, z + (i + k) * WIDE);
+                for (int r = 0; r < wide; r++) gathered[s * wide + r] = state[g.source[s] * wide + r];
+            for (; k + many <= g.units; k += many) echo_units(wide, many, g.weight + k * g.fan, g.fan, gathered, z + (i + k) * wide);
+            for (; k < g.units; k++) echo_units(wide, 1, g.weight + k * g.fan, g.fan, gathered, z + (i + k) * wide);
         }
         i += g.units;
     }
 }
 
-/* A part is WIDE tiles of LANES rows, of which there may be fewer. */
-static void echo_forward(const Echo *d, int64_t part, lanes *scratch) {
+/* state <- the state after a step, of the rows that are live. */
+INLINE void echo_advance(const int wide, int linear, int64_t H, const lanes *z, const lanes *leak, const mask *live, lanes *state) {
+    for (int64_t i = 0; i < H; i++)
+#pragma GCC unroll 4
+        for (int r = 0; r < wide; r++) {
+            const lanes h = state[i * wide + r];
+            state[i * wide + r] = choose(live[r], echo_point(linear, z[i * wide + r], h, leak[i * wide + r]), h);
+        }
+}
+
+/* A part is `wide` tiles of LANES rows, of which there may be fewer. */
+INLINE void echo_part(const int wide, const Echo *d, int64_t part, lanes *scratch) {
     const Rows *rows = &d->rows;
     const int64_t T = rows->T, H = rows->H;
-    lanes *state = scratch, *z = state + WIDE * H, *leak = z + WIDE * H, *one = leak + WIDE * H, last[WIDE];
-    Tile at[WIDE];
+    lanes *state = scratch, *z = state + wide * H, *leak = z + wide * H, *gathered = leak + wide * H, last[WIDEST];
+    Tile at[WIDEST];
+    mask live[WIDEST];
     int64_t longest = 0;
-    for (int r = 0; r < WIDE; r++) {
-        at[r] = tile_of(rows, part * WIDE + r);
+    for (int r = 0; r < wide; r++) {
+        at[r] = tile_of(rows, part * wide + r);
         if (at[r].longest > longest) longest = at[r].longest;
         last[r] = all(-1);
-        read_state(rows, at[r], 0, one);
-        for (int64_t i = 0; i < H; i++) state[i * WIDE + r] = one[i];
+        read_apart(rows->h0 + at[r].first * H, H, at[r].count, H, state + r, wide);
     }
     for (int64_t t = 0; t < T; t++) {
-        for (int r = 0; r < WIDE && t < longest; r++) {
+        for (int r = 0; r < wide && t < longest; r++) {
             const mask fresh = fresh_rows(rows, at[r], t);
             const lanes dt = dt_of(rows, at[r], t);
-            const int again = memcmp(&dt, last + r, sizeof dt) != 0; /* dt seldom changes from step to step */
-            read_rows(d->u + (at[r].first * T + t) * H, T * H, at[r].count, H, one);
-            for (int64_t i = 0; i < H; i++) {
-                z[i * WIDE + r] = one[i];
-                state[i * WIDE + r] = only(~fresh, state[i * WIDE + r]);
-                if (again) leak[i * WIDE + r] = leak_of(LEAKY, dt, all(d->pace[i]));
-            }
+            live[r] = live_rows(rows, at[r], t);
+            read_apart(d->u + (at[r].first * T + t) * H, T * H, at[r].count, H, z + r, wide);
+            for (int64_t i = 0; rows->reset && i < H; i++) state[i * wide + r] = only(~fresh, state[i * wide + r]);
+            if (memcmp(&dt, last + r, sizeof dt) != 0) /* it seldom changes from step to step */
+                for (int64_t i = 0; i < H; i++) leak[i * wide + r] = leak_of(LEAKY, dt, all(d->pace[i]));
             last[r] = dt;
         }
-        if (t < longest) echo_product(d, state, z, one + H);
-        for (int r = 0; r < WIDE; r++) {
-            const mask live = live_rows(rows, at[r], t);
-            for (int64_t i = 0; i < H; i++) {
-                lanes h = state[i * WIDE + r];
-                if (t < longest) h = choose(live, echo_point((int)d->linear, z[i * WIDE + r], h, leak[i * WIDE + r]), h);
-                state[i * WIDE + r] = one[i] = h;
-            }
-            write_state(rows, at[r], t, one);
+        if (t < longest) {
+            echo_product(wide, d, state, z, gathered);
+            if (d->linear) echo_advance(wide, 1, H, z, leak, live, state);
+            else echo_advance(wide, 0, H, z, leak, live, state);
         }
+        for (int r = 0; r < wide; r++)
+            write_apart(rows->h + (at[r].first * T + t) * H, T * H, at[r].count, H, state + r, wide);
     }
+}
+
+static void echo_forward(const Echo *d, int64_t part, lanes *scratch) {
+    if (d->wide == 1) echo_part(1, d, part, scratch);
+    else if (d->wide == 2) echo_part(2, d, part, scratch);
+    else echo_part(4, d, part, scratch);
 }
 
 /* --- one row: state, z, leak and what is gathered are numbers, the first three padded to whole vectors --- */
@@ -157,6 +161,7 @@ INLINE lanes echo_gathered(Group g, const real *state, real *rest) {
         sum += load(g.weight + s) * load_at(state, g.source + s);
         other += load(g.weight + s + LANES) * load_at(state, g.source + s + LANES);
     }
+    for (; s + LANES <= g.fan; s += LANES) sum += load(g.weight + s) * load_at(state, g.source + s);
     for (; s < g.fan; s++) *rest += g.weight[s] * state[g.source[s]];
     return sum + other;
 }
@@ -184,7 +189,9 @@ static void echo_row_product(const Echo *d, const real *state, real *z, real *ga
         const Group g = group_of(d, i);
         int64_t k = 0;
         if (g.units >= ABREAST) {
-            for (int64_t s = 0; s < g.fan; s++) gathered[s] = state[g.source[s]];
+            int64_t s = 0;
+            for (; s + LANES <= g.fan; s += LANES) store(gathered + s, load_at(state, g.source + s));
+            for (; s < g.fan; s++) gathered[s] = state[g.source[s]];
             for (; k + ABREAST <= g.units; k += ABREAST) echo_dots(g.weight + k * g.fan, g.fan, gathered, z + i + k);
         } else {
             lanes sum[LANES] = {{0}};

@@ -34,26 +34,44 @@ static Tile tile_of(const Rows *d, int64_t tile) {
     return at;
 }
 
-/* x[i] <- number i of every row; base is the first row's, `stride` apart; rows that are not there are 0. */
+/* x[j*apart] <- number j < left of every row, and back; numbers and rows that are not there are 0. */
+INLINE void read_square(const real *base, int64_t stride, int64_t rows, int64_t left, lanes *x, int64_t apart) {
+    lanes square[LANES];
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < LANES; r++) square[r] = r < rows ? load_part(base + r * stride, left) : (lanes){0};
+    turn(square);
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < left; j++) x[j * apart] = square[j];
+}
+
+INLINE void write_square(real *base, int64_t stride, int64_t rows, int64_t left, const lanes *x, int64_t apart) {
+    lanes square[LANES];
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < LANES; j++) square[j] = j < left ? x[j * apart] : (lanes){0};
+    turn(square);
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < rows; r++) store_part(base + r * stride, square[r], left);
+}
+
+/* The same for all n numbers of the rows; base is the first row's, `stride` apart. A whole square is compiled on its own. */
+INLINE void read_apart(const real *base, int64_t stride, int64_t rows, int64_t n, lanes *x, int64_t apart) {
+    int64_t i = 0;
+    for (; rows == LANES && i + LANES <= n; i += LANES) read_square(base + i, stride, LANES, LANES, x + i * apart, apart);
+    for (; i < n; i += LANES) read_square(base + i, stride, rows, n - i < LANES ? n - i : LANES, x + i * apart, apart);
+}
+
+INLINE void write_apart(real *base, int64_t stride, int64_t rows, int64_t n, const lanes *x, int64_t apart) {
+    int64_t i = 0;
+    for (; rows == LANES && i + LANES <= n; i += LANES) write_square(base + i, stride, LANES, LANES, x + i * apart, apart);
+    for (; i < n; i += LANES) write_square(base + i, stride, rows, n - i < LANES ? n - i : LANES, x + i * apart, apart);
+}
+
 static void read_rows(const real *base, int64_t stride, int64_t rows, int64_t n, lanes *x) {
-    for (int64_t i = 0; i < n; i += LANES) {
-        lanes square[LANES];
-        int64_t left = n - i < LANES ? n - i : LANES;
-        for (int64_t r = 0; r < LANES; r++)
-            square[r] = r < rows ? load_part(base + r * stride + i, left) : (lanes){0};
-        turn(square);
-        for (int64_t j = 0; j < left; j++) x[i + j] = square[j];
-    }
+    read_apart(base, stride, rows, n, x, 1);
 }
 
 static void write_rows(real *base, int64_t stride, int64_t rows, int64_t n, const lanes *x) {
-    for (int64_t i = 0; i < n; i += LANES) {
-        lanes square[LANES];
-        int64_t left = n - i < LANES ? n - i : LANES;
-        for (int64_t j = 0; j < LANES; j++) square[j] = j < left ? x[i + j] : (lanes){0};
-        turn(square);
-        for (int64_t r = 0; r < rows; r++) store_part(base + r * stride + i, square[r], left);
-    }
+    write_apart(base, stride, rows, n, x, 1);
 }
 
 INLINE lanes dt_of(const Rows *d, Tile at, int64_t t) {
