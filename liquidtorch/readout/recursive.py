@@ -131,11 +131,11 @@ class RLS(Slots):
         return (1 - self.forgetting**self.features) * self.penalty
 
     def _compiled(self) -> Callable[[Array, Array, float], Array]:
-        F, O, C = self.features, self.outputs, len(self._factor)
-        room = {name: torch.zeros(n, dtype=torch.float64) for name, n in {"z": F, "y": O, "error": O}.items()}
+        F, C, outputs = self.features, len(self._factor), self.outputs
+        room = {name: torch.zeros(n, dtype=torch.float64) for name, n in {"z": F, "y": outputs, "error": outputs}.items()}
         room |= {name: torch.zeros(F + 1, dtype=torch.float64) for name in ("along", "gain")}
         own = {name: getattr(self, name) for name in ("weight", "bias", "factor", "group", "rows")}
-        step = RecursiveStep(F=F, O=O, C=C, forgetting=self.forgetting, refill=self._refill(), **room, **own)
+        step = RecursiveStep(F=F, O=outputs, C=C, forgetting=self.forgetting, refill=self._refill(), **room, **own)
         function, at = entry("recursive_step", torch.float64), ctypes.addressof(step)
         row, told, error = room["z"].numpy(), room["y"].numpy(), room["error"].numpy()
 
