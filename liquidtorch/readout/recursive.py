@@ -132,8 +132,8 @@ class RLS(Slots):
 
     def _compiled(self) -> Callable[[Array, Array, float], Array]:
         F, C, outputs = self.features, len(self._factor), self.outputs
-        room = {name: torch.zeros(n, dtype=torch.float64) for name, n in {"z": F, "y": outputs, "error": outputs}.items()}
-        room |= {name: torch.zeros(F + 1, dtype=torch.float64) for name in ("along", "gain")}
+        sizes = {"z": F, "y": outputs, "error": outputs, "along": F + 1, "gain": F + 1}
+        room = {name: torch.zeros(n, dtype=torch.float64) for name, n in sizes.items()}
         own = {name: getattr(self, name) for name in ("weight", "bias", "factor", "group", "rows")}
         step = RecursiveStep(F=F, O=outputs, C=C, forgetting=self.forgetting, refill=self._refill(), **room, **own)
         function, at = entry("recursive_step", torch.float64), ctypes.addressof(step)
