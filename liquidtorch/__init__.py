@@ -31,6 +31,9 @@ _ROOMS = {  # public name -> the room it lives in; opened when the name is first
     "ReservoirForecaster": "estimators",
     "EchoState": "reservoir",
     "LiquidState": "reservoir",
+    "RLS": "readout",
+    "OnlineLogistic": "readout",
+    "Bank": "readout",
 }
 __all__ = [*_ROOMS, "__version__"]
 
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from .layers import Bidirectional, MixedMemory, Recurrent, Stack
     from .model import LiquidNetwork, load
+    from .readout import RLS, Bank, OnlineLogistic
     from .reservoir import EchoState, LiquidState
     from .task import Task
     from .wiring import Wiring
