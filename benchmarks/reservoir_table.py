@@ -18,7 +18,9 @@ def reservoir_table(lines: list[dict[str, Any]]) -> str:
 def _row(line: dict[str, Any]) -> str:
     ours = f"{_number(line['ours'])} ({_short(min(line['ours']))} to {_short(max(line['ours']))})"
     others = [_number(line["controls"][name]) if name in line["controls"] else "" for name in CONTROLS]
-    aim = f"{'at least' if line['more'] else 'at most'} {_short(line['target'])}"
+    aim = "better than controls"
+    if line["target"] is not None:
+        aim = f"{'at least' if line['more'] else 'at most'} {_short(line['target'])}"
     met = "met" if line["met"] else "**not met**"
     return f"| {line['row']} | {line['measure']} | {ours} | {' | '.join(others)} | {aim}: {met} |"
 
