@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,12 +23,13 @@ from torch import Tensor, nn
 from liquidtorch import EchoState, LiquidState
 from liquidtorch.encoders import SigmaDelta, SpikeEncoder, StepForward
 from liquidtorch.readout import Ridge, features, one_hot
-from liquidtorch.reservoir import calibrate_spiking
+from liquidtorch.reservoir import Encoded, calibrate_spiking
 
 UNITS = 200
 MS = 20.0  # a frame lasts
 STEPS = 8  # substeps of spikes a frame
-SOME = 10  # every so many recordings to learn from, thresholds and gains are fitted to
+SOME, BEGINNING = 33, 30  # gains are fitted to the first 30 frames of every 33rd recording to learn from
+AT_ONCE = 50  # recordings that go through a body together
 ENCODERS: dict[str, type[SpikeEncoder]] = {"StepForward": StepForward, "SigmaDelta": SigmaDelta}
 PENALTIES = tuple(10.0**e for e in range(1, -6, -1))
 
@@ -40,6 +41,7 @@ COUNTS = {"kind": ["counts"], "centred": BOTH, "encoder": list(ENCODERS), "parts
 SPIKING = COUNTS | {"kind": ["spiking"], "gain": [(0.02, 30.0), (0.01, 15.0)], "parts": PARTS[:3]}
 
 Shown = list[tuple[Tensor, Tensor]]  # what the readout sees the means of: (B, T, F), and where they end, (B,)
+Show = Callable[[Tensor, Tensor], Shown]  # of x (B, T, C) and lengths
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ class Digits:
         y = one_hot(digit[train], 10)
         groups = speaker[train].unique(return_inverse=True)[1]
         for options in combinations({k: v for k, v in grid.items() if k != "parts"}):
-            shown = states(options, *self._channels(options["centred"]), train, seed)
-            for parts in grid["parts"]:
-                seen = torch.cat([features.segments(h, parts, ends) for h, ends in shown], 1).double()
+            x, lengths = self._channels(options["centred"])
+            show = shower(options, x[train], lengths[train], seed)
+            for seen in means(show, x, lengths, grid["parts"]):
                 seen = (seen - seen[train].mean(0)) / (seen[train].std(0) + 1e-9)
                 if train.sum() < seen.shape[1]:  # a ridge regression's weights lie in the span of its rows
                     seen = seen @ torch.linalg.svd(seen[train], full_matrices=False).Vh.mT
@@ -113,25 +115,39 @@ def combinations(grid: Options) -> Iterator[dict[str, Any]]:
 
 
 @torch.no_grad()
-def states(options: dict[str, Any], x: Tensor, lengths: Tensor, train: Tensor, seed: int) -> Shown:
-    """Return what is seen of all recordings; what is fitted is fitted, without labels, to those to learn from."""
-    kind = options["kind"]
+def means(show: Show, x: Tensor, lengths: Tensor, parts: list[int]) -> list[Tensor]:
+    """Return, for each number of parts, the means over these of what is shown of all recordings, (B, F)."""
+    order, found = lengths.argsort(), []
+    for some in order.split(AT_ONCE):  # of about one length: little padding
+        shown = show(x[some, : int(lengths[some].max())], lengths[some])
+        found.append([torch.cat([features.segments(h, n, ends) for h, ends in shown], 1).double() for n in parts])
+    return [torch.cat(rows)[order.argsort()] for rows in zip(*found, strict=True)]
+
+
+def shower(options: dict[str, Any], x: Tensor, lengths: Tensor, seed: int) -> Show:
+    """Return what shows recordings, fitted, without labels, to those to learn from."""
+    kind, channels = options["kind"], x.shape[2]
     if kind == "lags":
-        return [(Lags(options["lags"])(x)[0], lengths)]
+        return lambda x, lengths: [(Lags(options["lags"])(x)[0], lengths)]
     if kind == "quadratic":
-        return [(quadratic(x), lengths)]
+        return lambda x, lengths: [(quadratic(x), lengths)]
     if kind == "echo":
-        scale = options["scale"] / x.shape[2] ** 0.5 / x[train].std().item()
-        body = EchoState(x.shape[2], UNITS, scale=scale, bias=0.2, tau=tuple(options["tau"]), seed=seed)
-        return [(body(x, lengths=lengths)[0], lengths), (x, lengths)]
-    encoder = ENCODERS[options["encoder"]].for_data(x[train], lengths[train], steps=STEPS)
-    spikes, ends = encoder(x, lengths=lengths)[0], lengths * STEPS
+        scale = options["scale"] / channels**0.5 / x.std().item()
+        body = EchoState(channels, UNITS, scale=scale, bias=0.2, tau=tuple(options["tau"]), seed=seed)
+        return lambda x, lengths: [(body(x, lengths=lengths)[0], lengths), (x, lengths)]
+    encoder = ENCODERS[options["encoder"]].for_data(x, lengths, steps=STEPS)
+
+    def counts(x: Tensor, lengths: Tensor) -> Shown:
+        return [(encoder(x, lengths=lengths)[0], lengths * STEPS)]
+
     if kind == "counts":
-        return [(spikes, ends)]
+        return counts
     rate, tau = options["gain"]
     liquid = LiquidState(
         encoder.outputs, UNITS, inputs="spikes", input_density=0.6, tau_syn=(tau, tau), refractory=(1.0, 1.0),
         rest=0.0, bias=0.0, traces=(MS,), seed=seed,
     )  # fmt: skip
-    calibrate_spiking(liquid, spikes[train][::SOME], rate=rate, dt=MS / STEPS, lengths=ends[train][::SOME])
-    return [(liquid(spikes, dt=MS / STEPS, lengths=ends)[0], ends), (spikes, ends)]
+    [(spikes, ends)] = counts(x[::SOME, :BEGINNING], lengths[::SOME].clamp(max=BEGINNING))
+    calibrate_spiking(liquid, spikes, rate=rate, dt=MS / STEPS, lengths=ends)
+    body = Encoded(encoder, liquid)
+    return lambda x, lengths: [(body(x, dt=MS, lengths=lengths)[0], lengths), *counts(x, lengths)]
