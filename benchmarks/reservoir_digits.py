@@ -28,7 +28,7 @@ from liquidtorch.reservoir import Encoded, calibrate_spiking
 UNITS = 200
 MS = 20.0  # a frame lasts
 STEPS = 8  # substeps of spikes a frame
-SOME, BEGINNING = 33, 30  # gains are fitted to the first 30 frames of every 33rd recording to learn from
+SOME, BEGINNING = 33, 30  # codes and gains are fitted to the first 30 frames of every 33rd recording to learn from
 AT_ONCE = 50  # recordings that go through a body together
 ENCODERS: dict[str, type[SpikeEncoder]] = {"StepForward": StepForward, "SigmaDelta": SigmaDelta}
 PENALTIES = tuple(10.0**e for e in range(1, -6, -1))
@@ -135,7 +135,8 @@ def shower(options: dict[str, Any], x: Tensor, lengths: Tensor, seed: int) -> Sh
         scale = options["scale"] / channels**0.5 / x.std().item()
         body = EchoState(channels, UNITS, scale=scale, bias=0.2, tau=tuple(options["tau"]), seed=seed)
         return lambda x, lengths: [(body(x, lengths=lengths)[0], lengths), (x, lengths)]
-    encoder = ENCODERS[options["encoder"]].for_data(x, lengths, steps=STEPS)
+    some, ends = x[::SOME, :BEGINNING], lengths[::SOME].clamp(max=BEGINNING)
+    encoder = ENCODERS[options["encoder"]].for_data(some, ends, steps=STEPS)
 
     def counts(x: Tensor, lengths: Tensor) -> Shown:
         return [(encoder(x, lengths=lengths)[0], lengths * STEPS)]
@@ -147,7 +148,7 @@ def shower(options: dict[str, Any], x: Tensor, lengths: Tensor, seed: int) -> Sh
         encoder.outputs, UNITS, inputs="spikes", input_density=0.6, tau_syn=(tau, tau), refractory=(1.0, 1.0),
         rest=0.0, bias=0.0, traces=(MS,), seed=seed,
     )  # fmt: skip
-    [(spikes, ends)] = counts(x[::SOME, :BEGINNING], lengths[::SOME].clamp(max=BEGINNING))
+    [(spikes, ends)] = counts(some, ends)
     calibrate_spiking(liquid, spikes, rate=rate, dt=MS / STEPS, lengths=ends)
     body = Encoded(encoder, liquid)
     return lambda x, lengths: [(body(x, dt=MS, lengths=lengths)[0], lengths), *counts(x, lengths)]
