@@ -22,13 +22,14 @@ from torch import Tensor, nn
 
 from liquidtorch import EchoState, LiquidState
 from liquidtorch.encoders import SigmaDelta, SpikeEncoder, StepForward
+from liquidtorch.errors import StateError
 from liquidtorch.readout import Ridge, features, one_hot
 from liquidtorch.reservoir import Encoded, calibrate_spiking
 
 UNITS = 200
 MS = 20.0  # a frame lasts
 STEPS = 8  # substeps of spikes a frame
-SOME, BEGINNING = 33, 30  # codes and gains are fitted to the first 30 frames of every 33rd recording to learn from
+SOME, BEGINNING = 20, 30  # codes and gains are fitted to the first 30 frames of every 20th recording to learn from
 AT_ONCE = 50  # recordings that go through a body together
 ENCODERS: dict[str, type[SpikeEncoder]] = {"StepForward": StepForward, "SigmaDelta": SigmaDelta}
 PENALTIES = tuple(10.0**e for e in range(1, -6, -1))
@@ -97,7 +98,10 @@ class Digits:
         groups = speaker[train].unique(return_inverse=True)[1]
         for options in combinations({k: v for k, v in grid.items() if k != "parts"}):
             x, lengths = self._channels(options["centred"])
-            show = shower(options, x[train], lengths[train], seed)
+            try:
+                show = shower(options, x[train], lengths[train], seed)
+            except StateError:  # a liquid that calibration refuses, half of it being silent, is not chosen
+                continue
             for seen in means(show, x, lengths, grid["parts"]):
                 seen = (seen - seen[train].mean(0)) / (seen[train].std(0) + 1e-9)
                 if train.sum() < seen.shape[1]:  # a ridge regression's weights lie in the span of its rows

@@ -58,6 +58,7 @@ NOISE = [
 LOST = (0.1, 0.3, 0.5)  # shares of spikes lost between encoder and reservoir
 LABELS, DRAWS = (1, 2, 5, 10, 20), 3
 EPOCHS, UPDATES = 30, 150  # of the GRU: the most, or as many as make these updates of 32 sequences, if more
+PATIENCE = 60  # updates, or 10 epochs if more, without a better validation loss, after which it ends
 PENALTY = 1e-2  # relative, where one label a class leaves nothing to choose it by
 
 States = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]  # x, lengths, share lost -> h, lengths
@@ -167,7 +168,7 @@ class Trained(nn.Module):
             waited += 1
             if loss < best:
                 best, waited, kept = loss, 0, {name: value.clone() for name, value in self.state_dict().items()}
-            if waited == 10:
+            if waited >= max(10, PATIENCE / -(-len(rows) // 32)):
                 break
         self.load_state_dict(kept)
         return 0.0 if valid is None else float((self.answer(x[valid], lengths[valid]) == y[valid]).float().mean())
