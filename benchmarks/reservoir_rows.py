@@ -136,8 +136,8 @@ def rows(data: Path | None) -> Iterator[Row]:
         {"linear lags": {"lags": [1, 2, 3], "parts": [1, 2, 3, 4, 5, 6, 8], "pooled": ["points", "segments"],
                          "changes": [False, True]}}, more=True,
         limit="eight reservoirs a seed, whose answers are averaged; each utterance and its changes are read from both"
-        " ends. 1 of 370 test utterances is 0.27 %. The usual control, inputs at 3 points and their mean, has 98.4 %. One"
-        " that may choose as much, the linear lags here (means of halves, of inputs and of changes), is as good on the"
+        " ends. 1 of 370 test utterances is 0.27 %. The usual control, inputs at 3 points and their mean, has 98.4 %."
+        " One that may choose as much, the linear lags here (means of halves, of inputs and of changes), is as good on the"
         " test utterances; learned from thirds of the training utterances it has 3.5 % wrong, the reservoirs 2.3 %.",
     )  # fmt: skip
     bands = {"linear lags": LINEAR, "quadratic lags": QUADRATIC}

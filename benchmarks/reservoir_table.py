@@ -38,7 +38,8 @@ def _notes(lines: list[dict[str, Any]]) -> Iterator[str]:
     newest = max(lines, key=lambda line: line["date"])
     seeds = max(len(line["seeds"]) for line in lines)
     yield (
-        f"Medians of {seeds} seeds, or as many as are noted (least to largest), of the data where they are generated and of the reservoir; "
+        f"Medians of {seeds} seeds, or as many as are noted (least to largest), of the data where they are generated "
+        "and of the reservoir; "
         "float64, readouts solved in closed form. Lags are the same readout without a reservoir: on the last inputs, "
         "or on these and all their products. Options, those of controls too, were chosen on other seeds or within the "
         f"training data (`--search`). liquidtorch {newest['liquidtorch']}, {newest['date'][:10]}."
