@@ -142,8 +142,8 @@ def rows(data: Path | None) -> Iterator[Row]:
         " 2.3 %.",
     )  # fmt: skip
     heard = (
-        "options are chosen for each of five speakers anew, by leaving out each of the other four in turn; 100 recordings"
-        " a speaker. A GRU trained on the same recordings has 56.2 %."
+        "options are chosen for each of five speakers anew, by leaving out each of the other four in turn; 100"
+        " recordings a speaker. A GRU trained on the same recordings has 56.2 %."
     )
     bands = {"linear lags": LINEAR, "quadratic lags": QUADRATIC}
     yield Row(
