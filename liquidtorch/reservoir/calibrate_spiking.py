@@ -63,13 +63,10 @@ def activity(
     1.0
     """
     spikes = liquid.spikes(x, dt=dt, lengths=lengths, reset=reset)
-    B, T, H = spikes.shape
-    steps = dt_grid(dt, B, T, x.double())
-    live = torch.ones(B, T, dtype=torch.bool) if lengths is None else live_steps(torch.as_tensor(lengths), T)
-    counts = spikes.sum((0, 1))
-    passed = max(float(steps[live].sum()), 1e-30)
+    steps, live = _clock(x, dt, lengths)
+    silent = float((spikes.sum((0, 1)) == 0).double().mean())
     return Activity(
-        float(counts.sum()) / (H * passed), float((counts == 0).double().mean()),
+        _rate(spikes, steps, live), silent,
         _irregularity(spikes, steps.cumsum(1)), _branching(spikes.sum(-1).double(), live),
     )  # fmt: skip
 
@@ -129,7 +126,8 @@ def calibrate_spiking(
         found = input_gain, recurrent_gain
         liquid.W_x.copy_(W_x * input_gain)
         liquid.weight.copy_(weight * recurrent_gain)
-        return activity(liquid, x, dt=dt, lengths=lengths, reset=reset).rate
+        spikes = liquid.spikes(x, dt=dt, lengths=lengths, reset=reset)
+        return _rate(spikes, *_clock(x, dt, lengths))
 
     try:
         _reachable(rate, at, liquid)
@@ -147,6 +145,18 @@ def calibrate_spiking(
         liquid.weight.copy_(weight)
         raise
     return measured._replace(input_gain=found[0], recurrent_gain=found[1])
+
+
+def _clock(x: Tensor, dt: Times, lengths: Any) -> tuple[Tensor, Tensor]:
+    """Return the time each step lasts, and which steps are inside, (B,T)."""
+    B, T = x.shape[:2]
+    live = torch.ones(B, T, dtype=torch.bool) if lengths is None else live_steps(torch.as_tensor(lengths), T)
+    return dt_grid(dt, B, T, x.double()), live
+
+
+def _rate(spikes: Tensor, steps: Tensor, live: Tensor) -> float:
+    """Return the spikes per neuron and unit of time of spikes (B,T,H)."""
+    return float(spikes.sum()) / (spikes.shape[2] * max(float(steps[live].sum()), 1e-30))
 
 
 def _reachable(rate: float, at: Callable[[float, float], float], liquid: LiquidState) -> None:
