@@ -1,0 +1,10 @@
+"""Rules that learn a cell row by row: exact RTRL along the wiring, SnAp-n, e-prop, truncated BPTT, read-out only."""
+
+from __future__ import annotations
+
+from . import conductance, relaxing, scanned  # noqa: F401 - each registers its cells' derivatives
+from .cost import Cost
+from .make import make
+from .rule import Rule
+
+__all__ = ["Cost", "Rule", "make"]
