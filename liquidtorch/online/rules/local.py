@@ -89,6 +89,13 @@ class Local:
         """Return the state after one of the `repeats` parts of a step, (H,)."""
         raise NotImplementedError
 
+    def step(self, x: Floats, h: Floats, dt: float) -> Floats:
+        """Return the state after a whole step, its derivatives unused."""
+        self.begin(x, dt)
+        for _ in range(self.repeats):
+            h = self.advance(h)
+        return h
+
     def jacobian(self) -> Floats:
         """Return what the synapses add to dh'/dh, (H, fan_h), of the part just made."""
         return np.zeros((self.slots.units, 0))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from .cost import Cost
 from .local import Local
 from .slots import Floats, Slots
 
@@ -24,6 +25,14 @@ def reach(slots: Slots, hops: int | None) -> Pattern:
             break
         found, left = more, left - 1
     return found
+
+
+class Rows(NamedTuple):
+    """Tell whose traces are kept: the rows of x (rows, p), a view, hold dh_unit/dtheta_owner."""
+
+    owner: NDArray[np.intp]
+    unit: NDArray[np.intp]
+    x: Floats
 
 
 class Own:
@@ -46,13 +55,26 @@ class Own:
         self.x *= factor[:, None]
         self.x += local.immediate
 
-    def gradient(self, q: Floats, x: Floats) -> Floats:
+    def gradient(self, q: Floats) -> Floats:
         """Return sum_k q_k dh_k/dtheta, packed (H, p)."""
-        return q[:, None] * x
+        return q[:, None] * self.x
 
-    def cost(self) -> Cost:
-        """Count one move and one gradient."""
-        return Cost(2 * self.x.size, self.x.nbytes)
+    def rows(self) -> Rows:
+        """Return whose traces they are."""
+        each = np.arange(len(self.x))
+        return Rows(each, each, self.x)
+
+    def moves(self) -> int:
+        """Count the multiply-adds of `advance`."""
+        return self.x.size
+
+    def sums(self) -> int:
+        """Count the multiply-adds of `gradient`."""
+        return self.x.size
+
+    def bytes(self) -> int:
+        """Count the memory."""
+        return self.x.nbytes
 
 
 class Packed:
@@ -90,15 +112,32 @@ class Packed:
         self.x[...] = self.D @ self.x
         self.x[self.own] += local.immediate
 
-    def gradient(self, q: Floats, x: Floats) -> Floats:
+    def gradient(self, q: Floats) -> Floats:
         """Return sum_k q_k dh_k/dtheta, packed (H, p)."""
         q.take(self.unit, out=self.Q.data, mode="clip")
-        return self.Q @ x
+        return self.Q @ self.x
 
-    def cost(self) -> Cost:
-        """Count one move and one gradient."""
-        kept = self.x.nbytes + self.D.data.nbytes + self.Q.data.nbytes
-        return Cost((self.D.nnz + len(self.own) + self.Q.nnz) * self.x.shape[1], kept)
+    def rows(self) -> Rows:
+        """Return whose traces they are."""
+        return Rows(self.owner, self.unit, self.x)
+
+    @staticmethod
+    def moves_of(slots: Slots, pattern: Pattern) -> int:
+        """Count the multiply-adds of `advance` before anything is laid out."""
+        feeds = (slots.felt_h.T + np.eye(slots.units)).astype(np.float32)  # (from, to); a loop beside the leak counts
+        return int((pattern.astype(np.float32) @ feeds)[pattern].sum()) * slots.width
+
+    def moves(self) -> int:
+        """Count the multiply-adds of `advance`."""
+        return self.D.nnz * self.x.shape[1]
+
+    def sums(self) -> int:
+        """Count the multiply-adds of `gradient`."""
+        return self.x.size
+
+    def bytes(self) -> int:
+        """Count the memory."""
+        return self.x.nbytes + self.d.nbytes + sum(m.data.nbytes for m in (self.D, self.Q))
 
 
 class Dense:
@@ -126,11 +165,24 @@ class Dense:
         self.flat[...] = self.moved
         self.own += local.immediate
 
-    def gradient(self, q: Floats, x: Floats) -> Floats:
+    def gradient(self, q: Floats) -> Floats:
         """Return sum_k q_k dh_k/dtheta, packed (H, p)."""
-        return (q @ x.reshape(len(q), -1)).reshape(x.shape[1:])
+        return (q @ self.flat).reshape(self.x.shape[1:])
 
-    def cost(self) -> Cost:
-        """Count one move and one gradient."""
-        H, p = self.x.shape[1:]
-        return Cost((H * H + 2 * H) * p * H, self.x.nbytes + self.moved.nbytes)
+    def rows(self) -> Rows:
+        """Return whose traces they are."""
+        H, _, p = self.x.shape
+        unit, owner = (index.ravel() for index in np.indices((H, H)))
+        return Rows(owner, unit, self.x.reshape(H * H, p))
+
+    def moves(self) -> int:
+        """Count the multiply-adds of `advance`."""
+        return self.D.shape[0] * self.x.size
+
+    def sums(self) -> int:
+        """Count the multiply-adds of `gradient`."""
+        return self.x.size
+
+    def bytes(self) -> int:
+        """Count the memory."""
+        return self.x.nbytes + self.moved.nbytes + self.D.nbytes
