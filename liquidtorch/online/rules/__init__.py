@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from . import conductance, relaxing, scanned  # noqa: F401 - each registers its cells' derivatives
+from .check import Fidelity, GradientCheck, gradient_check
 from .cost import Cost
 from .make import make
 from .rule import Rule
 
-__all__ = ["Cost", "Rule", "make"]
+__all__ = ["Cost", "Fidelity", "GradientCheck", "Rule", "gradient_check", "make"]

@@ -45,7 +45,7 @@ class Slots:
     ) -> None:
         self.units, self.features = felt_x.shape
         H, F = self.units, self.features
-        self.felt_h = felt_h
+        self.felt_h, self.felt_x = felt_h, felt_x
         self.fan_h = int(felt_h.sum(1).max(initial=0))
         self.fan = self.fan_h + int(felt_x.sum(1).max(initial=0))
         self.source = np.full((H, self.fan), H + F + 1)
