@@ -246,6 +246,7 @@ def test_arrays_restore_and_reset_forgets(name: str, spec: str) -> None:
 def test_what_is_written_into_the_parameters_is_read(name: str) -> None:
     c = cell(name)
     s = stream(c)
+    s.dt[:] = 0.7
     rule = rules.make("exact", c)
     before = learned(rule, s)
     with torch.no_grad():
