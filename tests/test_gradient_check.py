@@ -13,7 +13,7 @@ from liquidtorch.data import from_arrays
 from liquidtorch.errors import DataError, OptionError, ShapeError
 from liquidtorch.layers import MixedMemory
 from liquidtorch.online.rules import GradientCheck, gradient_check
-from liquidtorch.online.rules.check import _asked_of_network, _true
+from liquidtorch.online.rules.check import _asked_of_cell, _asked_of_network, _true
 from liquidtorch.task import infer
 
 
@@ -79,6 +79,16 @@ def test_a_network_is_asked_through_its_own_readout(kind: str) -> None:
     assert 0.5 < eprop.cosine < 1 - 1e-6
     assert all((p == b).all() and p.dtype == torch.float32 for p, b in zip(net.parameters(), before, strict=True))
     assert net(torch.zeros(1, 2, 3))[0].requires_grad
+
+
+def test_a_cell_is_asked_through_a_readout_fitted_to_it() -> None:
+    c = cell("leaky ncp")
+    x, y, dt = rows(3)
+    with torch.no_grad():
+        h = Recurrent(c)(torch.from_numpy(x)[None], dt=torch.from_numpy(dt))[0][0].numpy()
+    ones = np.concatenate([h, np.ones((60, 1))], 1)
+    W = np.linalg.lstsq(ones, y, rcond=None)[0]
+    np.testing.assert_allclose(_asked_of_cell(c, x, y, dt), (ones @ W - y) @ W[:-1].T, rtol=1e-2, atol=1e-3)
 
 
 def test_rows_whose_answer_is_not_known_count_for_nothing() -> None:

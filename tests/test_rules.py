@@ -196,12 +196,15 @@ def test_costs_are_counted_operations(name: str) -> None:
         unfolds = getattr(c, "unfolds", 1)
         assert rule.traces.x.shape == (rows, p)
         assert rule.cost.multiply_adds == unfolds * p * (moves + H) + p * rows
+        matrices = moves + rows + H * (felt.sum(1).max() + 1)  # D, q and dh'/dh by slot
+        assert rule.cost.bytes == 8 * (p * rows + p * H + matrices)
     assert rules.make("eprop", c).cost == (H * p * (unfolds + 1), H * p * 8)
     assert rules.make("readout", c).cost == (0, 0)
     back = unfolds * (H + H * felt.sum(1).max() + H * p)  # the leak, the synapses and the parameters of a step
     assert rules.make("tbptt:7", c).cost == (7 * back, 7 * back * 8)
-    forced = Traced("dense", local(c), Dense).cost.multiply_adds
-    assert forced == unfolds * (H * H * H * p + H * p) + H * H * p
+    forced = Traced("dense", local(c), Dense).cost
+    assert forced.bytes == 8 * (2 * H * H * p + H * H + H * p)  # before, after, D and the traces along the leak
+    assert forced.multiply_adds == unfolds * (H * H * H * p + H * p) + H * H * p
 
 
 def test_auto_is_the_most_exact_within_the_budget() -> None:
