@@ -196,6 +196,7 @@ def test_costs_are_counted_operations(name: str) -> None:
         unfolds = getattr(c, "unfolds", 1)
         assert rule.traces.x.shape == (rows, p)
         assert rule.cost.multiply_adds == unfolds * p * (moves + H) + p * rows
+        assert Packed.moves_of(rule.local.slots, reach(rule.local.slots, hops)) == moves * p
         matrices = moves + rows + H * (felt.sum(1).max() + 1)  # D, q and dh'/dh by slot
         assert rule.cost.bytes == 8 * (p * rows + p * H + matrices)
     assert rules.make("eprop", c).cost == (H * p * (unfolds + 1), H * p * 8)
