@@ -8,11 +8,13 @@ from typing import Any
 from ..errors import check_choice
 from . import features
 from .bank import Bank
+from .committee import Committee
 from .factor import Factor
 from .logistic import Logistic
 from .model_space import ModelSpace
 from .online_logistic import OnlineLogistic
 from .recursive import RLS
+from .recursive_logistic import RecursiveLogistic
 from .ridge import Solution, ridge
 from .solved import Ridge
 from .statistics import Statistics
@@ -20,15 +22,25 @@ from .targets import balanced, increments, one_hot
 from .trained import MLP, Linear, Numbers
 
 __all__ = [
-    "KINDS", "MLP", "ONLINE", "RLS", "SOLVED", "Bank", "Factor", "Linear", "Logistic", "ModelSpace", "Numbers",
-    "OnlineLogistic", "Ridge", "Solution", "Statistics", "balanced", "build", "features", "increments", "one_hot",
-    "ridge", "solved",
+    "KINDS", "MLP", "ONLINE", "RLS", "SOLVED", "Bank", "Committee", "Factor", "Linear", "Logistic", "ModelSpace", "Numbers",
+    "OnlineLogistic", "RecursiveLogistic", "Ridge", "Solution", "Statistics", "balanced", "build", "features",
+    "increments", "one_hot", "ridge", "solved",
 ]  # fmt: skip
 
 KINDS: dict[str, type[Linear]] = {"linear": Linear, "mlp": MLP}  # those that are trained with the body
 SOLVED: dict[str, type[Any]] = {"ridge": Ridge, "logistic": Logistic}  # those that are solved from its states
 ONLINE: dict[str, type[Any]] = {"rls": RLS, "logistic": OnlineLogistic, "bank": Bank}  # learned one row at a time
-_CLASSES: tuple[type[Any], ...] = (Linear, MLP, Ridge, Logistic, RLS, OnlineLogistic, Bank)
+_CLASSES: tuple[type[Any], ...] = (
+    Linear,
+    MLP,
+    Ridge,
+    Logistic,
+    RLS,
+    OnlineLogistic,
+    Bank,
+    RecursiveLogistic,
+    Committee,
+)
 
 
 def solved(readout: Any) -> bool:

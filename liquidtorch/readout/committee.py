@@ -1,0 +1,230 @@
+"""Classes by several readouts at once, with the body and without: who has been right lately answers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import check_range
+from ..ops.descent import softmax
+from .online_logistic import OnlineLogistic
+from .recursive_logistic import RecursiveLogistic
+from .slots import Array
+
+MIXING = 0.005  # the rate of the mixture's weights
+LEAST = 1e-4  # the least probability that the mixture hears: who is sure of everything would else drown the others
+
+
+class Committee(nn.Module):
+    """Answer with the mean of several logistic regressions, and of one mixture of them, each weighed by its errors lately.
+
+    The members are an `OnlineLogistic` and a `RecursiveLogistic` on all of z, and another two on the inputs alone,
+    without the body: linear where linear is enough. The mixture is `m = softmax(sum_r v_r log p_r)`, v learned by
+    gradient steps; the answer `p = sum_r w_r p_r` over members and mixture, `w_r ~ exp(-L_r)`, L_r the sum of
+    `keep^age` over the rows where r was wrong, `keep = 1 - 1/memory`.
+
+    Parameters
+    ----------
+    features : int, at least 1
+        Width of z.
+    classes : int, at least 2
+        K, the width of the answer.
+    body : int, from 0 to `features`
+        How many of the first columns of z are the body's; the rest are the inputs. With 0, or all, there are only the
+        two members on z.
+    rate, forgetting, penalty
+        As for `OnlineLogistic` and `RecursiveLogistic`.
+    memory : float, at least 1
+        Rows over which "lately" goes.
+
+    Notes
+    -----
+    The cost is that of the members. Who is weighed by errors, not by likelihood, follows what is asked for: where
+    labels are noisy, who is rightly sure loses likelihood to who is never sure.
+
+    Source
+    ------
+    Weights by errors: Littlestone and Warmuth (1994), The weighted majority algorithm, discounted. Mixture of logits:
+    Mattern (2012), Mixing strategies in data compression, eq. 11.
+
+    Examples
+    --------
+    >>> committee = Committee(3, 2, body=2)
+    >>> for t in range(100):
+    ...     z = np.array([math.sin(t), math.cos(t), float(t % 2)])
+    ...     error = committee.learn(z, t % 2)
+    >>> committee.predict(z).round(1).tolist()
+    [0.0, 1.0]
+    """
+
+    v: Tensor
+    wrong: Tensor
+
+    def __init__(
+        self, features: int, classes: int, *, body: int = 0, rate: float = 1.0, forgetting: float = 0.998,
+        penalty: float = 1.0, memory: float = 500.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.body = check_range("body", body, 0, features, whole=True)
+        self.memory = float(check_range("memory", memory, 1))
+        self.firsts = (0, 0, self.body, self.body) if 0 < self.body < features else (0, 0)
+        self.members: Any = nn.ModuleList()
+        for r, first in enumerate(self.firsts):
+            if r % 2:
+                member = RecursiveLogistic(features - first, classes, forgetting=forgetting, penalty=penalty)
+            else:
+                member = OnlineLogistic(features - first, classes, rate=rate)
+            self.members.append(member)
+        self.register_buffer("v", torch.full((len(self.members),), 1 / len(self.members), dtype=torch.float64))
+        self.register_buffer("wrong", torch.zeros(len(self.members) + 1, dtype=torch.float64))
+
+    @property
+    def features(self) -> int:
+        """The width of z."""
+        return self.members[0].features
+
+    @property
+    def outputs(self) -> int:
+        """How many classes there are."""
+        return self.members[0].outputs
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return self.outputs
+
+    @property
+    def live(self) -> Tensor:
+        """The open slots, (F,)."""
+        return self.members[0].live
+
+    @property
+    def shares(self) -> Array:
+        """How much of the answer each member gives, and, last, their mixture, (R+1,)."""
+        wrong = self.wrong.numpy()
+        w = np.exp(wrong.min() - wrong)
+        return w / w.sum()
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the log of the probabilities, (..., K), for z (..., F)."""
+        logs = torch.stack(
+            [member(z[..., first:]).log_softmax(-1) for first, member in zip(self.firsts, self.members, strict=True)],
+            -2,
+        )
+        mixed = (self.v[:, None] * logs.clamp(min=math.log(LEAST))).sum(-2).log_softmax(-1)
+        each = torch.cat([logs, mixed.unsqueeze(-2)], -2)
+        return (torch.from_numpy(self.shares).log()[:, None] + each).logsumexp(-2)
+
+    def _told(self, z: Array) -> tuple[Array, Array]:
+        """Return the probabilities of all members and of the mixture, (R+1, K), and the logs it is made of, (R, K)."""
+        each = [member.predict(z[first:]) for first, member in zip(self.firsts, self.members, strict=True)]
+        logs = np.log(np.maximum(each, LEAST))
+        return np.array([*each, softmax(self.v.numpy() @ logs)]), logs
+
+    def predict(self, z: Array) -> Array:
+        """Return the probability of each class, (K,), for z (F,)."""
+        return self.shares @ self._told(z)[0]
+
+    def learn(self, z: Array, y: int | float) -> Array:
+        """Learn one row, and return the error, one-hot y minus the probabilities, before it.
+
+        Parameters
+        ----------
+        z : array (F,), finite
+        y : int from 0 to K-1, or NaN
+            The true class. NaN: unknown, and nothing is learned.
+
+        Returns
+        -------
+        array (K,)
+            NaN where y is.
+
+        Raises
+        ------
+        ShapeError, DataError
+            When z or y is not as said; nothing was learned then.
+        """
+        code = self.members[0]._code(y)
+        told, logs = self._told(self.members[0]._checked(z))
+        if code < 0:
+            return np.full(self.outputs, np.nan)
+        error = -(self.shares @ told)
+        error[code] += 1
+        missed = -told[-1]
+        missed[code] += 1
+        self.v.numpy()[:] += MIXING * (logs @ missed)
+        self.wrong.numpy()[:] = (1 - 1 / self.memory) * self.wrong.numpy() + (told.argmax(1) != code)
+        for first, member in zip(self.firsts, self.members, strict=True):
+            member.learn(z[first:], code)
+        return error
+
+    def gradient(self, z: Array, y: int | float) -> tuple[Array, float]:
+        """Return how the loss -log p_y changes with z, (F,), and the loss; 0 for an unknown y."""
+        code = self.members[0]._code(y)
+        if code < 0:
+            return np.zeros(self.features), 0.0
+        (told, _), shares = self._told(z), self.shares
+        p = max(float(shares @ told[:, code]), 5e-324)
+        q = np.zeros(self.features)
+        mixed = -told[-1]
+        mixed[code] += 1
+        for r, (first, member) in enumerate(zip(self.firsts, self.members, strict=True)):
+            own = -told[r]
+            own[code] += 1
+            heard = told[r] > LEAST
+            up = shares[r] * told[r, code] * own
+            through = np.where(heard, mixed, 0.0)  # of log p_r, as the mixture hears it
+            up += shares[-1] * told[-1, code] * self.v.numpy()[r] * (through - through.sum() * told[r])
+            sharpness = member._state[2] if isinstance(member, OnlineLogistic) else 1.0
+            q[first:] -= sharpness / p * (up @ member._weight)
+        return q, -math.log(p)
+
+    def saliency(self) -> Array:
+        """Return the mean of the saliency of the members that see all of z, each as it shares in the answers, (F,)."""
+        shares = self.shares[:2] + 1e-12
+        return shares / shares.sum() @ [member.saliency() for member in self.members[:2]]
+
+    def open(self, j: int) -> None:
+        """Let every member that may see slot j see it, with weights of 0: no answer changes."""
+        self._each("open", j)
+
+    def close(self, j: int) -> None:
+        """Take the feature of slot j away from every member; the others take over what they can tell of it."""
+        self._each("close", j)
+
+    def split(self, j: int, k: int, share: float) -> None:
+        """Give the closed slot k `share` of the weight of j, and j the rest, in every member; both of the body, or neither."""
+        for first, member in zip(self.firsts, self.members, strict=True):
+            if min(j, k) >= first:
+                member.split(j - first, k - first, share)
+
+    def widen(self, features: int) -> None:
+        """Make room for more inputs, in closed slots at the end; no answer changes."""
+        for first, member in zip(self.firsts, self.members, strict=True):
+            member.widen(features - first)
+
+    def loosen(self, share: float = 1.0) -> None:
+        """Forget how sure the weights are, not the weights, in the members that have a covariance."""
+        for member in self.members[1::2]:
+            member.loosen(share)
+
+    def add_class(self, p: float = 1e-3) -> None:
+        """Add a class of probability p to every member; the ratios of the others stay as they are."""
+        for member in self.members:
+            member.add_class(p)
+
+    def _each(self, change: str, j: int) -> None:
+        for first, member in zip(self.firsts, self.members, strict=True):
+            if j >= first:
+                getattr(member, change)(j - first)
+
+    def config(self) -> dict[str, Any]:
+        """Return what `build` makes an equal readout from, as plain JSON, without the numbers."""
+        sizes = {"kind": "Committee", "features": self.features, "classes": self.outputs, "body": self.body}
+        newton = self.members[1]
+        options = {"rate": self.members[0].rate, "forgetting": newton.forgetting, "penalty": newton.penalty}
+        return {**sizes, **options, "memory": self.memory}
