@@ -84,5 +84,5 @@ def test_wirings_that_do_not_fit() -> None:
     cell = Leaky(3, 9, wiring=full(9, 3))
     with pytest.raises(ShapeError, match="must have 9 units and 3 features"):
         cell.rewire(full(8, 3))
-    with pytest.raises(OptionError, match="got inter at 2, a motor unit so far"):
+    with pytest.raises(OptionError, match=r"got inter at 2 \(motor so far\)"):
         cell.rewire(full(9, 3, 2))

@@ -191,7 +191,7 @@ class Cell(nn.Module):
         if moved:
             i = moved[0]
             raise OptionError(
-                f"`wiring` must keep every unit in its role; got {wiring.roles[i]} at {i}, a {was.roles[i]} unit so far."
+                f"`wiring` must keep every unit in its role; got {wiring.roles[i]} at {i} ({was.roles[i]} so far)."
             )
         self.wiring = wiring
         self.live_h.copy_(_float(wiring.recurrent != 0))

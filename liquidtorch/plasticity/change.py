@@ -90,6 +90,13 @@ class Change:
         parts = (self.born, self.dead, self.born_x, self.dead_x, self.units_born, self.units_dead)
         return any(len(part) for part in parts)
 
+    def carry(self, h: NDArray[np.float64]) -> None:
+        """Let a running state, (..., H), follow in place: 0 where a unit died or is new, in a child its parent's."""
+        h[..., self.units_dead] = 0.0
+        h[..., self.units_born] = 0.0
+        for parent, child, _ in self.splits:
+            h[..., child] = h[..., parent]
+
     def copies(self) -> Copies:
         """Return the synapses between units that splits made, and those they were made from, in the order of `born`."""
         return self._copies(self.born, both=True)
