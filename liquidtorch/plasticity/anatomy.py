@@ -103,6 +103,9 @@ class Conductance(NamedTuple):
     gleak: Array  # before the softplus
     vleak: Array
     log_cm: Array
+    side: (
+        Array  # +1 or -1, as vleak was before anything is written: the erev of what is born, so |vleak| stays within 1
+    )
 
     def strength(self, which: Which, std: Array | None) -> Array:
         """Return how much each synapse moves its unit, (H, J), by sources of that standard deviation (J,), or 1."""
@@ -116,7 +119,7 @@ class Conductance(NamedTuple):
         # leak. softplus(w) near 0 would change nothing either, but its gradient is as near to 0, and it never wakes.
         units, at, count = np.unique(to, return_inverse=True, return_counts=True)
         leak = softplus(self.gleak[units])
-        erev = np.where(self.vleak[units] >= 0, 1.0, -1.0)  # of its own side: |vleak| stays within 1
+        erev = self.side[units]
         self.w[which][to, source] = softplus_inverse(2 * GIVEN * leak / count)[at]
         self.mu[which][to, source] = centre
         self.sigma[which][to, source] = 0.0
@@ -204,7 +207,8 @@ def anatomy(cell: Cell, numbers: dict[str, Array]) -> Additive | Conductance:
         return Additive({"h": list(n["W_h"]), "x": list(n["W_x"])}, list(n["b"]), n["log_tau"])
     if isinstance(cell, LTC):
         w, mu, sigma, erev = ({"h": n[name], "x": n[f"{name}_x"]} for name in ("w", "mu", "sigma", "erev"))
-        return Conductance(w, mu, sigma, erev, n["gleak"], n["vleak"], n["log_cm"])  # pyright: ignore[reportArgumentType]
+        side = np.where(n["vleak"] >= 0, 1.0, -1.0)
+        return Conductance(w, mu, sigma, erev, n["gleak"], n["vleak"], n["log_cm"], side)  # pyright: ignore[reportArgumentType]
     raise OptionError(f"`cell` must be Leaky, Liquid, LTC or CfC; got {type(cell).__name__}.")
 
 
