@@ -56,18 +56,19 @@ def divergence(u: np.ndarray, mean: float, std: float) -> float:
     return float(np.mean(found))
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: echo(0.2, radius=0.4), lambda: echo(3.0), leaky], ids=["faint", "saturated", "leaky"]
-)
+DRIVEN = {"faint": lambda: echo(0.2, radius=0.4), "saturated": lambda: echo(1.5), "leaky": leaky}
+
+
+@pytest.mark.parametrize("name", DRIVEN)
 @pytest.mark.parametrize("mean", [0.0, 0.2])
-def test_activations_become_gaussian(make, mean: float) -> None:
-    layer, x, std = make(), driven(), 0.25
+def test_activations_become_gaussian(name: str, mean: float) -> None:
+    layer, x, std = DRIVEN[name](), driven(), 0.25
     before = activations(layer, x)
-    intrinsic(layer, x, mean=mean, std=std, rate=2e-3, passes=12)
+    intrinsic(layer, x, mean=mean, std=std, rate=5e-4 if name == "saturated" else 2e-3, passes=12)
     after = activations(layer, x)
     assert np.abs(after.mean(0) - mean).mean() < 0.05
-    assert np.abs(after.std(0) - std).mean() < 0.05
-    assert divergence(after, mean, std) < 0.1 * divergence(before, mean, std)
+    assert np.abs(after.std(0) - std).mean() < 0.03
+    assert divergence(after, mean, std) < 0.15 * divergence(before, mean, std)
 
 
 def test_one_step_is_that_of_the_equations() -> None:
@@ -85,9 +86,9 @@ def test_one_step_is_that_of_the_equations() -> None:
 
 @pytest.mark.parametrize("make", [lambda: echo(0.1), lambda: echo(2.0), leaky], ids=["faint", "strong", "leaky"])
 def test_scaling_reaches_the_activity(make) -> None:
-    layer, x = make(), driven(400)
+    layer, x = make(), driven(300)
     bias = layer.cell.b.detach().clone()
-    scaling(layer, x, target=0.35, passes=60)
+    scaling(layer, x, target=0.35, passes=30)
     assert np.abs(np.abs(activations(layer, x)).mean(0) - 0.35).max() < 0.03
     assert torch.equal(layer.cell.b, bias)
 

@@ -45,6 +45,7 @@ def intrinsic(
     mean, std : float
         Of the Gaussian, -1 to 1 and above 0.
     rate : float, above 0
+        Well below (std/n)**2, n the size of the sums at the start; else gains jump instead of settling.
     passes : int, at least 1
         How often x is gone through.
     dt : float, at least 0
@@ -67,7 +68,8 @@ def intrinsic(
     Notes
     -----
     H*(H+F) multiply-adds a row and series, densely, in NumPy. The reservoir's `config` no longer makes the same
-    weights; its `state_dict` holds them.
+    weights; its `state_dict` holds them. The target is met where x drives the units: a network whose radius has grown
+    well beyond 1 moves by itself, and moves otherwise once the biases no longer follow it.
 
     Source
     ------

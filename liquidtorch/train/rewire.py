@@ -110,10 +110,10 @@ def put_back(network: nn.Module, found: dict[str, Tensor]) -> None:
     """Give a network the weights, and its cells the wirings, that `kept` found."""
     rest: dict[str, Any] = dict(found)
     for name, cell in wired(network).items():
-        signs = [rest.pop(f"{name}.wiring.{part}").cpu().numpy() for part in ("recurrent", "sensory")]
+        recurrent, sensory = (rest.pop(f"{name}.wiring.{part}").cpu().numpy() for part in ("recurrent", "sensory"))
         was = cell.wiring
         assert was is not None
-        cell.rewire(Wiring(*signs, was.outputs, was.roles, was.name))
+        cell.rewire(Wiring(recurrent, sensory, was.outputs, was.roles, was.name))
     network.load_state_dict(rest)
 
 
