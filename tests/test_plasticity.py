@@ -98,7 +98,7 @@ def test_a_split_with_noise_keeps_its_promise_and_tells_the_two_apart(kind: str)
     _, jump = running.jump(split, 2, rng=running.rng)
     assert 0 < jump < PROMISE
     states = running.run(running.x[200:])
-    assert np.abs(states[:, 2] - states[:, LIVING]).max() > 1e-5
+    assert np.abs(states[:, 2] - states[:, LIVING]).max() > 1e-6
 
 
 @pytest.mark.parametrize("kind", ["leaky", "liquid"])

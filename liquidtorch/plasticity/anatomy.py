@@ -163,9 +163,12 @@ class Conductance(NamedTuple):
 
     def parted(self, parent: int, child: int, share: float, live: dict[Which, NDArray[np.bool_]], noise: Array) -> None:
         """Make a unit and its copy feel differently by noise (H+F,), so that what both give is the same at first."""
-        for mu, drawn in ((self.mu["h"], noise[: len(self.gleak)]), (self.mu["x"], noise[len(self.gleak) :])):
-            mu[parent] += share * drawn
-            mu[child] -= (1 - share) * drawn
+        H = len(self.gleak)
+        parts = (self.mu["h"], self.sigma["h"], noise[:H]), (self.mu["x"], self.sigma["x"], noise[H:])
+        for mu, sigma, drawn in parts:
+            moved = drawn / np.maximum(np.abs(sigma[parent]), 1.0)  # so that sigma*(v - mu) moves by noise
+            mu[parent] += share * moved
+            mu[child] -= (1 - share) * moved
 
     def added(self, to: Index, kept: int, gone: int, has: NDArray[np.bool_]) -> None:
         """Give the synapses of `kept` to the units `to` what those of `gone` do; `has`: where there is one already."""
