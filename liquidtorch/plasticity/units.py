@@ -98,8 +98,8 @@ def split(
         The child gives `share` of what the parent gave, the parent the rest; above 0 and below 1 for LTC.
     noise : float, at least 0
         What tells the two apart: the standard deviation of a change of the incoming weights, relative to theirs (LTC:
-        of `sigma*mu`), `+share` times for the parent and `-(1-share)` times for the child. What both give together changes
-        only by its square.
+        of `sigma*mu`), `+share` times for the parent and `-(1-share)` times for the child. What both give together
+        changes only by its square.
     rng : numpy.random.Generator
         Draws the noise.
 
