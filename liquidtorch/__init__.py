@@ -35,6 +35,7 @@ _ROOMS = {  # public name -> the room it lives in; opened when the name is first
     "OnlineLogistic": "readout",
     "Bank": "readout",
 }
+_MODULES = {"plasticity"}  # rooms that are named whole
 __all__ = [*_ROOMS, "__version__"]
 
 if TYPE_CHECKING:
@@ -59,8 +60,10 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return getattr(importlib.import_module(f".{_ROOMS[name]}", __name__), name)
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module 'liquidtorch' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_MODULES})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -164,7 +164,7 @@ def _gru(
         encoder, body, readout, task=task, columns=network.columns, ahead=network.ahead, skip=network.skip,
         pool=network.pool, schema=network.schema,
     )  # fmt: skip
-    history = fit(rival, train, valid, task, config)
+    history = fit(rival, train, valid, task, replace(config, plasticity=None))
     count = sum(p.numel() for p in rival.parameters())
     detail = f"{units} units, best of {len(history.epochs)} epochs"
     return Answer("GRU", predict(rival, test, task), count, time.monotonic() - begun, detail)

@@ -71,11 +71,7 @@ class Cell(nn.Module):
         self.features, self.units, self.wiring, self.tau, self.options = features, units, wiring, tau, options
         self.outputs = units if wiring is None else wiring.outputs
         if wiring is not None:
-            if (wiring.units, wiring.features) != (units, features):
-                raise ShapeError(
-                    f"`wiring` must have {units} units and {features} features, as the cell; "
-                    f"got {wiring.units} units and {wiring.features} features."
-                )
+            self._fits(wiring)
             self.register_buffer("live_h", _float(wiring.recurrent != 0), persistent=False)
             self.register_buffer("live_x", _float(wiring.sensory != 0), persistent=False)
             self._list("h", self.live_h)
@@ -153,6 +149,61 @@ class Cell(nn.Module):
             self.live_x = self.live_x[order]
             self._relist()
         renumber(self, self.axes, order)
+
+    @torch.no_grad()
+    def rewire(self, wiring: Wiring) -> None:
+        """Take another wiring of the same sizes and roles, in place.
+
+        Every parameter keeps its numbers: where a synapse appears it has the weight that stands there. Steppers made
+        before keep the old wiring.
+
+        Parameters
+        ----------
+        wiring : Wiring
+            Which synapses exist from now on. Its signs are kept for `config`; an LTC's `erev` stays as it is.
+
+        Raises
+        ------
+        OptionError
+            If the cell was made without a wiring, or a unit's role would change.
+        ShapeError
+            If `wiring` has other sizes.
+
+        Notes
+        -----
+        H*H + F*H comparisons. No tensor that is learned is made anew, so an optimiser goes on; masks are written in
+        place.
+
+        Examples
+        --------
+        >>> from liquidtorch import Leaky
+        >>> from liquidtorch.wiring import random
+        >>> cell = Leaky(2, 6, wiring=random(6, 2, seed=0))
+        >>> cell.rewire(random(6, 2, seed=1))
+        >>> cell.wiring == random(6, 2, seed=1)
+        True
+        """
+        was = self.wiring
+        if was is None:
+            raise OptionError("`wiring` must be given when a cell is made, for it to be rewired; this one has none.")
+        self._fits(wiring)
+        moved = [i for i, (now, before) in enumerate(zip(wiring.roles, was.roles, strict=True)) if now != before]
+        if moved:
+            i = moved[0]
+            raise OptionError(
+                f"`wiring` must keep every unit in its role; got {wiring.roles[i]} at {i} ({was.roles[i]} so far)."
+            )
+        self.wiring = wiring
+        self.live_h.copy_(_float(wiring.recurrent != 0))
+        self.live_x.copy_(_float(wiring.sensory != 0))
+        self._relist()
+
+    def _fits(self, wiring: Wiring) -> None:
+        if (wiring.units, wiring.features) != (self.units, self.features):
+            raise ShapeError(
+                f"`wiring` must have {self.units} units and {self.features} features, as the cell; "
+                f"got {wiring.units} units and {wiring.features} features."
+            )
 
     def _relist(self) -> None:
         """List the synapses again, after the wiring has changed."""

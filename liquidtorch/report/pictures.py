@@ -252,16 +252,21 @@ def time_constants(lines: Sequence[Line]) -> Markup | None:
 
 def wiring_picture(lines: Sequence[Line]) -> dict[str, Any] | None:
     """Draw the wiring as a network, or as a table of pairs where it is too dense to follow a line."""
-    found = facts.last(lines, "model").get("wiring")
-    if not found:
+    start = facts.last(lines, "model").get("wiring")
+    if not start:
         return None
-    wiring = Wiring.from_json(found)
+    before, wiring = (
+        Wiring.from_json(found) for found in (start, facts.last(lines, "model_end").get("wiring") or start)
+    )
     count = wiring.synapses + wiring.sensory_synapses
     said = (
         f"{wiring.name}: {wiring.units} units, {wiring.features} features, {wiring.outputs} outputs, "
         f"{wiring.synapses} synapses between units (density {number(wiring.density, 3)}), "
         f"{wiring.sensory_synapses} from features."
     )
+    pairs = ((wiring.recurrent, before.recurrent), (wiring.sensory, before.sensory))
+    moved = sum(int(((now != 0) & (then == 0)).sum()) for now, then in pairs)
+    said += f" Of these, {moved} were grown in training." if moved else ""
     if count <= _WIRES:
         return {"drawn": Markup(wiring.draw()), "text": said}
     rows = max(1, min(wiring.units, _PAIRS // (wiring.units + wiring.features)))

@@ -67,7 +67,8 @@ def answered(frame: pl.DataFrame, seqs: Sequences, task: Task, prediction: Predi
     clash = [name for name in columns if name in found.columns]
     if clash:
         raise OptionError(f"`{clash[0]}` must not be a column of the table; predictions are written under that name.")
-    found = pl.DataFrame([*found.get_columns(), *(pl.Series(name, values) for name, values in columns.items())])
+    answers = (pl.Series(name, values) for name, values in columns.items())
+    found = pl.DataFrame([*found.get_columns(), *answers])  # there may be no key, and then `found` has no rows
     return found.with_columns(pl.Series("", rows)).sort("").drop("") if task.level == "step" else found
 
 

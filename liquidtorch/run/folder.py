@@ -85,9 +85,9 @@ def reopen(out: Path, given: Mapping[str, Any]) -> tuple[Options, dict[str, Tabl
     was = saved["options"]
     said = resolve({"table": was["table"], **given}).to_json()
     for name in given:
-        if name not in RESUMABLE and said[name] != was[name]:
+        if name not in RESUMABLE and said[name] != was.get(name):
             raise OptionError(
-                f"`{name}` must be {_shown(was[name])}, as when the run began; got {_shown(said[name])}. "
+                f"`{name}` must be {_shown(was.get(name))}, as when the run began; got {_shown(said[name])}. "
                 "Leave it out, or start a new run."
             )
     merged = {**was, **{k: said[k] for k in RESUMABLE if k in given}, "out": str(out)}

@@ -60,6 +60,9 @@ class Options:
         Neurons a layer and number of layers, from 1.
     wiring : str or None
         `full`, `random:0.2`, `small_world:4`, `auto_ncp`, or a JSON file.
+    plasticity : str or None
+        `rewire`: while the network is trained, its weakest synapses go to where the loss asks for new ones; as in
+        `train.Config`. Only with a sparse `wiring`.
     test : str or None
         A table of its own to test on; otherwise a part of `table` is split off.
     split : str
@@ -105,6 +108,7 @@ class Options:
     units: int = _option(64, "Neurons of a layer.", "N")
     layers: int = _option(1, "Layers, one upon the other.", "N")
     wiring: str | None = _option(None, "full, random:0.2, small_world:4, auto_ncp, or a JSON file.", "SPEC")
+    plasticity: str | None = _option(None, "rewire: weak synapses move while it is trained; needs a wiring.", "HOW")
     test: str | None = _option(None, "Table of its own to test on; otherwise a part of TABLE is split off.", "FILE")
     split: str = _option("auto", "How to split: series, time, or auto.", "HOW")
     valid_part: float = _option(0.15, "Fraction of the data for early stopping.", "PART")
@@ -128,6 +132,13 @@ class Options:
         check_choice("body", self.body, BODIES)
         if self.readout is not None:
             check_choice("readout", self.readout, READOUTS)
+        if self.plasticity is not None:
+            check_choice("plasticity", self.plasticity, ("rewire",))
+            if self.wiring is None:
+                raise OptionError(
+                    f"`wiring` must be given with plasticity={self.plasticity!r}; got None (every synapse exists). "
+                    "Use a sparse one, such as random:0.2."
+                )
         check_choice("split", self.split, ("auto", "series", "time"))
         for name in ("units", "layers", "epochs", "patience", "horizon", "batch", "window", "tbptt"):
             if getattr(self, name) is not None:

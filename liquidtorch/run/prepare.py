@@ -46,6 +46,7 @@ def prepare(options: Options, tables: Mapping[str, Table], say: Callable[[str], 
     config = Config(
         epochs=options.epochs, patience=options.patience, batch=options.batch, window=options.window,
         tbptt=options.tbptt, lr=options.lr, seed=options.seed, device=options.device,
+        plasticity=options.plasticity,
     )  # fmt: skip
     config.where()
     kind = options.task

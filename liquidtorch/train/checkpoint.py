@@ -47,12 +47,12 @@ def _sum(seqs: Sequences) -> int:
 def save(
     path: Path,
     facts: dict[str, Any],
-    network: nn.Module,
+    weights: dict[str, Tensor],
     best: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
 ) -> None:
     """Write the weights, the best weights, the optimiser's moments and `facts`; a kill leaves the old file."""
-    tensors = {f"weights/{k}": v for k, v in network.state_dict().items()}
+    tensors = {f"weights/{k}": v for k, v in weights.items()}
     tensors |= {f"best/{k}": v for k, v in best.items()}
     for i, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"moments/{i}/{k}": v for k, v in moments.items()}

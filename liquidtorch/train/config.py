@@ -52,6 +52,10 @@ class Config:
         as many again, and its learning rate goes on from what was spent before.
     device : str
         "auto" (CUDA where it is), or a name PyTorch knows.
+    plasticity : None or "rewire"
+        Whether the wiring changes with the weights. "rewire": every 50 steps a fraction of the synapses, of smallest
+        |w|, goes to where the gradient is largest; 0.3 at first, none after three quarters of the training. The counts
+        stay. Only for networks with a sparsely wired cell.
     bf16 : bool or "auto"
         Compute in bfloat16 where PyTorch's autocast does; "auto": on CUDA devices that have it.
 
@@ -78,6 +82,7 @@ class Config:
     seed: int = 0
     time_limit: float | None = None
     device: str = "auto"
+    plasticity: str | None = None
     bf16: bool | str = False
 
     def __post_init__(self) -> None:
@@ -91,6 +96,7 @@ class Config:
         check_range("warmup", self.warmup, 0, 0.9)
         if self.time_limit is not None:
             check_range("time_limit", self.time_limit, 0, open_low=True)
+        check_choice("plasticity", self.plasticity, (None, "rewire"))
         check_choice("bf16", self.bf16, (True, False, "auto"))
 
     def rate(self, done: float) -> float:
@@ -160,6 +166,8 @@ class History:
         The same in a sentence.
     seconds : float
         All time spent, earlier calls that were resumed included.
+    steps : int
+        How many times the weights were changed.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -168,3 +176,4 @@ class History:
     stopped: str = ""
     message: str = ""
     seconds: float = 0.0
+    steps: int = 0

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..cells import first_parameter
 from ..data.sequences import Sequences
-from ..errors import DataError, StateError
+from ..errors import DataError, OptionError, StateError
 from ..model import LiquidNetwork
 from ..model.measure import answer_scaling
 from ..readout import solved
@@ -28,6 +28,7 @@ from .batches import Batch, Rows, shuffled
 from .config import Config, History
 from .losses import Loss
 from .nonfinite import NonFiniteError, diagnose
+from .rewire import Rewiring, kept, put_back
 from .show import epochs_shown
 from .solve import solve
 
@@ -105,6 +106,11 @@ def fit(
     cuda = [device] if device.type == "cuda" else []
     try:
         if isinstance(network, LiquidNetwork) and solved(network.readout):
+            if config.plasticity is not None:
+                raise OptionError(
+                    f"`plasticity` must be None for a body that is not trained; got {config.plasticity!r} "
+                    "(the readout is solved). Use readout='mlp'."
+                )
             return solve(network, train, valid, task, config, record)
         with torch.random.fork_rng(devices=cuda):
             training = Training(network, train, valid, task, config, folder, record)
@@ -137,10 +143,11 @@ class Training:
         self.window = config.rows(task, int(train.lengths.max()))
         self.mean = getattr(network, "pool", "last") == "mean"
         self.optimiser = torch.optim.AdamW(self._groups(), lr=config.lr, weight_decay=config.weight_decay)
+        self.rewiring = None if config.plasticity is None else Rewiring(network, self.optimiser, config.seed)
         self.file = None if folder is None else checkpoint.place(Path(folder))
         self.same = None if folder is None else checkpoint.identity(network, train, valid, task, config)
         self.history = History()
-        self.best = _copy(network)
+        self.best = self._kept()
         self.begun = time.monotonic()
         self.spent = 0.0
 
@@ -159,7 +166,7 @@ class Training:
         if resume:
             history = self._resume()
             if history.stopped:
-                self.network.load_state_dict(self.best)
+                self._put_back(self.best)
                 return history
         else:
             self._start()
@@ -178,9 +185,9 @@ class Training:
         except KeyboardInterrupt:
             way = "" if self.file is None else " Resume to go on as if nothing had happened."
             self._event("interrupted", f"Interrupted after {len(history.epochs)} whole epochs.{way}")
-            self.network.load_state_dict(self.best)
+            self._put_back(self.best)
             raise
-        self.network.load_state_dict(self.best)
+        self._put_back(self.best)
         return history
 
     def _start(self) -> None:
@@ -193,7 +200,7 @@ class Training:
         assert self.file is not None
         assert self.same is not None
         facts, parts = checkpoint.load(self.file, self.same)
-        self.network.load_state_dict(parts["weights"])
+        self._put_back(parts["weights"])
         checkpoint.restore(self.optimiser, parts["moments"])
         device = next(self.network.parameters()).device
         self.best = {k: v.to(device) for k, v in parts["best"].items()}
@@ -220,8 +227,9 @@ class Training:
             h = None
             for part in batch.chunks(config.tbptt):
                 done += 1
-                rate = config.rate(self._part_done(epoch - 1 + done / sum(parts)))
-                h, total, count, norm = self._learn(part, h, rate, share, epoch, number + 1)
+                over = self._part_done(epoch - 1 + done / sum(parts))
+                rate = config.rate(over)
+                h, total, count, norm = self._learn(part, h, over, share, epoch, number + 1)
                 sums += total, count
                 norms += [] if norm is None else [norm]
             cut = self._late() and number + 1 < len(batches)
@@ -253,32 +261,48 @@ class Training:
         return float((~torch.isnan(self.train.truth)).sum())
 
     def _learn(
-        self, part: Batch, h: Any, rate: float, share: float, epoch: int, number: int
+        self, part: Batch, h: Any, over: float, share: float, epoch: int, number: int
     ) -> tuple[Any, float, float, float | None]:
         """Take one step; returns (state without gradient, sum and count of the loss, norm of the gradient)."""
-        truth = part.truth
-        assert truth is not None
-        if self.task.level == "series":
-            here = (part.lengths > 0) if self.mean else part.ends
-            truth = truth.masked_fill(~here[:, None], math.nan)
-        useful = bool((~torch.isnan(truth)).any())
-        with torch.set_grad_enabled(useful), torch.autocast(part.x.device.type, torch.bfloat16, enabled=self.halves):
-            y, h = self.network(part.x, h, dt=part.dt, lengths=part.lengths)
-        check_answer(y, self.task)
-        if self.task.level == "series":
-            y = pooled(y, part.lengths, self.mean)
-        if not useful:
-            return _detached(h), 0.0, 0.0, None
-        total, count = self.loss(y.to(truth.dtype), truth)
+        truth = self._truth(part)
+        if not bool((~torch.isnan(truth)).any()):
+            with torch.no_grad():
+                return _detached(self._answer(self.network, part, h)[1]), 0.0, 0.0, None
+        total, count, after = self._loss(self.network, part, truth, h)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.config.rate(over)
         self.optimiser.zero_grad(set_to_none=True)
         (total / (count if self.task.level == "series" else share)).backward()
         norm = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip))
         if not (math.isfinite(norm) and math.isfinite(float(total.detach()))):
             raise NonFiniteError(diagnose(self.network, part, self.columns, float(total.detach()), epoch, number))
         self.optimiser.step()
-        return _detached(h), float(total.detach()), float(count), norm
+        self.history.steps += 1
+        if self.rewiring is not None and self.rewiring.due(self.history.steps):
+            moved = self.rewiring(lambda other: self._loss(other, part, truth, h)[0], self.history.steps, over)
+            if moved:
+                self._event("rewired", moved)
+        return _detached(after), float(total.detach()), float(count), norm
+
+    def _truth(self, part: Batch) -> Tensor:
+        truth = part.truth
+        assert truth is not None
+        if self.task.level == "series":
+            here = (part.lengths > 0) if self.mean else part.ends
+            truth = truth.masked_fill(~here[:, None], math.nan)
+        return truth
+
+    def _answer(self, network: nn.Module, part: Batch, h: Any) -> tuple[Tensor, Any]:
+        with torch.autocast(part.x.device.type, torch.bfloat16, enabled=self.halves):
+            return network(part.x, h, dt=part.dt, lengths=part.lengths)
+
+    def _loss(self, network: nn.Module, part: Batch, truth: Tensor, h: Any) -> tuple[Tensor, Tensor, Any]:
+        """Return the sum of the loss, its count, and the state at the end."""
+        y, after = self._answer(network, part, h)
+        check_answer(y, self.task)
+        if self.task.level == "series":
+            y = pooled(y, part.lengths, self.mean)
+        return *self.loss(y.to(truth.dtype), truth), after
 
     def _validate(self) -> tuple[float, float]:
         """Return the loss and the score on the validation data; NaN without."""
@@ -294,7 +318,7 @@ class Training:
     def _keep_if_best(self, epoch: int, loss: float) -> None:
         history = self.history
         if self.valid is None or loss < history.best_loss or math.isnan(history.best_loss):
-            self.best = _copy(self.network)
+            self.best = self._kept()
             history.best_epoch, history.best_loss = epoch, loss
 
     def _over(self, line: dict[str, float]) -> bool:
@@ -338,11 +362,19 @@ class Training:
         if self.file is None:
             return
         facts = {"identity": self.same, "history": asdict(self.history)}
-        checkpoint.save(self.file, facts, self.network, self.best, self.optimiser)
+        checkpoint.save(self.file, facts, self._kept(), self.best, self.optimiser)
 
+    def _kept(self) -> dict[str, Tensor]:
+        """Copy all that training changes: the weights, and the wirings where these change too."""
+        if self.rewiring is not None:
+            return kept(self.network)
+        return {k: v.detach().clone() for k, v in self.network.state_dict().items()}
 
-def _copy(network: nn.Module) -> dict[str, Tensor]:
-    return {k: v.detach().clone() for k, v in network.state_dict().items()}
+    def _put_back(self, found: dict[str, Tensor]) -> None:
+        if self.rewiring is not None:
+            put_back(self.network, found)
+        else:
+            self.network.load_state_dict(found)
 
 
 def _detached(h: Any) -> Any:
