@@ -32,7 +32,9 @@ _ROOMS = {  # public name -> the room it lives in; opened when the name is first
     "EchoState": "reservoir",
     "LiquidState": "reservoir",
     "RLS": "readout",
+    "Committee": "readout",
     "OnlineLogistic": "readout",
+    "RecursiveLogistic": "readout",
     "Bank": "readout",
 }
 _MODULES = {"plasticity"}  # rooms that are named whole
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from .layers import Bidirectional, MixedMemory, Recurrent, Stack
     from .model import LiquidNetwork, load
-    from .readout import RLS, Bank, OnlineLogistic
+    from .readout import RLS, Bank, Committee, OnlineLogistic, RecursiveLogistic
     from .reservoir import EchoState, LiquidState
     from .task import Task
     from .wiring import Wiring

@@ -22,14 +22,16 @@ from .targets import balanced, increments, one_hot
 from .trained import MLP, Linear, Numbers
 
 __all__ = [
-    "KINDS", "MLP", "ONLINE", "RLS", "SOLVED", "Bank", "Committee", "Factor", "Linear", "Logistic", "ModelSpace", "Numbers",
-    "OnlineLogistic", "RecursiveLogistic", "Ridge", "Solution", "Statistics", "balanced", "build", "features",
-    "increments", "one_hot", "ridge", "solved",
+    "KINDS", "MLP", "ONLINE", "RLS", "SOLVED", "Bank", "Committee", "Factor", "Linear", "Logistic", "ModelSpace",
+    "Numbers", "OnlineLogistic", "RecursiveLogistic", "Ridge", "Solution", "Statistics", "balanced", "build",
+    "features", "increments", "one_hot", "ridge", "solved",
 ]  # fmt: skip
 
 KINDS: dict[str, type[Linear]] = {"linear": Linear, "mlp": MLP}  # those that are trained with the body
 SOLVED: dict[str, type[Any]] = {"ridge": Ridge, "logistic": Logistic}  # those that are solved from its states
-ONLINE: dict[str, type[Any]] = {"rls": RLS, "logistic": OnlineLogistic, "bank": Bank}  # learned one row at a time
+ONLINE: dict[str, type[Any]] = {  # learned one row at a time
+    "rls": RLS, "bank": Bank, "logistic": OnlineLogistic, "recursive_logistic": RecursiveLogistic, "committee": Committee,
+}  # fmt: skip
 _CLASSES: tuple[type[Any], ...] = (
     Linear,
     MLP,

@@ -20,7 +20,7 @@ LEAST = 1e-4  # the least probability that the mixture hears: who is sure of eve
 
 
 class Committee(nn.Module):
-    """Answer with the mean of several logistic regressions, and of one mixture of them, each weighed by its errors lately.
+    """Answer with the mean of several logistic regressions and of a mixture of them, each weighed by its errors lately.
 
     The members are an `OnlineLogistic` and a `RecursiveLogistic` on all of z, and another two on the inputs alone,
     without the body: linear where linear is enough. The mixture is `m = softmax(sum_r v_r log p_r)`, v learned by
@@ -197,7 +197,7 @@ class Committee(nn.Module):
         self._each("close", j)
 
     def split(self, j: int, k: int, share: float) -> None:
-        """Give the closed slot k `share` of the weight of j, and j the rest, in every member; both of the body, or neither."""
+        """Give the closed slot k `share` of the weight of j, and j the rest; both are of the body, or neither is."""
         for first, member in zip(self.firsts, self.members, strict=True):
             if min(j, k) >= first:
                 member.split(j - first, k - first, share)
