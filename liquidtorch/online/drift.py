@@ -11,6 +11,7 @@ from .detectors import detector, frozen, thawed
 
 MEMORY = 1000.0  # samples over which it is told what is usual
 LATELY = 50.0
+BLOCK = 10  # states in a row are alike: a detector is told of means over so many
 
 
 class Detector(Protocol):
@@ -33,7 +34,7 @@ class Drift:
         detector, or its name.
     state : detector, "adwin", "page_hinkley" or None
         Watches how far the body's output is from its mean, for each unit in its own deviations: log of the mean square
-        (a Mahalanobis distance by the diagonal), labels or none.
+        (a Mahalanobis distance by the diagonal), the mean of ten samples at a time, labels or none.
     loosen : float, 0 to 1
         How much of its certainty the readout loses: see `loosen` of the readouts. Least squares, for logistic
         regression has none.
@@ -73,6 +74,7 @@ class Drift:
         self.lift = 1.0  # what the rates are multiplied by at present
         self.moments: np.ndarray | None = None  # (2, O) mean and variance of the body's output
         self.count = self.told = 0.0
+        self.block: list[float] = []  # distances not yet told of
         self.lately = self.usual = 0.0  # mean errors
 
     def wrong(self, error: float) -> bool:
@@ -97,7 +99,14 @@ class Drift:
         self.count = min(self.count + 1, MEMORY)
         mean += off / self.count
         variance += (off * off - variance) / self.count
-        return self.count > MEMORY / 10 and _changed(self.state, distance) and self._raised()
+        if self.count <= MEMORY / 10:
+            return False
+        self.block.append(distance)
+        if len(self.block) < BLOCK:
+            return False
+        distance = sum(self.block) / BLOCK
+        self.block.clear()
+        return _changed(self.state, distance) and self._raised()
 
     def _raised(self) -> bool:
         self.lift = self.boost
