@@ -1,3 +1,10 @@
-"""Learning while the network runs: rules that learn without looking back, and the optimisers that apply them."""
+"""Online learning: a network that answers, learns and changes with every sample of a stream."""
 
 from __future__ import annotations
+
+from .channels import Channels
+from .drift import Drift
+from .online import Online
+from .prequential import Evaluation, evaluate
+
+__all__ = ["Channels", "Drift", "Evaluation", "Online", "evaluate"]

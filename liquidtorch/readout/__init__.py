@@ -30,7 +30,8 @@ __all__ = [
 KINDS: dict[str, type[Linear]] = {"linear": Linear, "mlp": MLP}  # those that are trained with the body
 SOLVED: dict[str, type[Any]] = {"ridge": Ridge, "logistic": Logistic}  # those that are solved from its states
 ONLINE: dict[str, type[Any]] = {  # learned one row at a time
-    "rls": RLS, "bank": Bank, "logistic": OnlineLogistic, "recursive_logistic": RecursiveLogistic, "committee": Committee,
+    "rls": RLS, "bank": Bank, "logistic": OnlineLogistic, "recursive_logistic": RecursiveLogistic,
+    "committee": Committee,
 }  # fmt: skip
 _CLASSES: tuple[type[Any], ...] = (
     Linear,
