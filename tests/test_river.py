@@ -18,6 +18,7 @@ MODELS = {
     "regressor": OnlineRegressor(units=16),
     "liquid": OnlineRegressor(units=6, body="liquid"),
     "leaky": OnlineClassifier(units=6, body="leaky"),
+    "committee": OnlineClassifier(units=6, readout="committee"),
 }
 CHECKS = [
     pytest.param(name, check, id=f"{name}-{i}-{check.__name__}")

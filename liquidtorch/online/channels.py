@@ -56,6 +56,12 @@ class Channels:
             self.capacity = max(4, 2 * self.capacity)
         return slot
 
+    def _welcome(self, x: Mapping[Hashable, Any]) -> None:
+        """Open slots for the new names of a sample, in an order that does not depend on how the sample lists them."""
+        new = [name for name, v in x.items() if name not in self.slots and v is not None and v == v]
+        for name in sorted(new, key=lambda name: (type(name).__name__, len(str(name)), str(name))):
+            self._open(name)
+
     def read(self, x: Mapping[Hashable, Any], learn: bool = True) -> np.ndarray:
         """Return the channels (capacity,) of one sample; `learn=False`: nothing is remembered of it.
 
@@ -84,7 +90,8 @@ class Channels:
             if j is None:
                 if not learn:
                     continue
-                j = self._open(name)
+                self._welcome(x)
+                j = slots[name]
                 z.extend([0.0] * (self.capacity - len(z)))
             off, at = v - mean[j], count[j]
             if learn:

@@ -44,8 +44,9 @@ class Online:
         How the body learns: "readout", not at all; or a rule of `rules.make`, by which a copy of the model learns it,
         which answers only while it does better (`Trial`). "auto": by the most exact rule within `budget`, where the
         layer is a `Recurrent` of a cell that rules know; else "readout".
-    readout : "auto", "rls", "bank", "logistic" or function (features, outputs) -> readout
-        Of least squares, for numbers, a bank of such that forget differently, or logistic regression, for classes.
+    readout : "auto", "rls", "bank", "logistic", "committee" or function (features, outputs) -> readout
+        Of least squares, for numbers, a bank of such that forget differently; or logistic regression, for classes, or,
+        for a layer, several such, with the body and without (`Committee`: slower, often the better).
         "auto": logistic for classes, else least squares, as a network's task or `classes` says.
     classes : bool, optional
         Whether a layer's labels are classes, where `readout` is a function and does not say so.

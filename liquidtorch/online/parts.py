@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import OptionError, check_choice, check_range
 from ..layers import Layer
 from ..model import LiquidNetwork
-from ..readout import RLS, Bank, OnlineLogistic
+from ..readout import RLS, Bank, Committee, OnlineLogistic
 from . import columns
 from .channels import Channels
 from .inputs import Encoded, Running, row_names
@@ -19,6 +19,7 @@ from .targets import Classes, Numbers
 from .view import View, start
 
 Make = Callable[[int, int], Any]
+KINDS = "rls", "bank", "logistic", "committee"
 WORTH = 100.0  # samples that what a network was fitted to is worth
 
 
@@ -38,13 +39,13 @@ class Parts(NamedTuple):
 def of_network(network: LiquidNetwork, kind: str | Make, prior: float | None) -> Parts:
     """Return the parts of a fitted network: its readout's weights are where learning starts."""
     classes = network.task.classifies
-    if kind in ("rls", "bank", "logistic") and (kind == "logistic") != classes:
+    if kind in KINDS and (kind == "committee" or (kind == "logistic") != classes):
         raise OptionError(f"`readout` must be 'auto' for a network whose task is {network.task.kind!r}; got {kind!r}.")
     view, W, b = start(network)
     task = network.task
     targets = Classes(task.classes[0]) if classes else Numbers(task.targets, task.horizon)
     prior = _prior(prior, WORTH)
-    readout = _readout(kind, view.room(0), targets, prior)
+    readout = _readout(kind, view.room(0), view.outputs, targets, prior)
     for part in getattr(readout, "members", [readout]):  # of a bank
         part.weight[:, : W.shape[1]] = torch.from_numpy(W)
         part.bias.copy_(torch.from_numpy(b))
@@ -58,18 +59,18 @@ def of_layer(
     targets: Sequence[str] | None,
 ) -> Parts:  # fmt: skip
     """Return the parts of a layer: channels of unit scale before it, and a readout that knows nothing."""
-    if classes is not None and kind in ("rls", "bank", "logistic"):
+    if classes is not None and kind in KINDS:
         raise OptionError("`classes` must be left out where `readout` says it; got both.")
     given = row_names(names)
     channels = Channels(layer.features, given or ())
     inputs, view = Running(channels), View(layer.outputs, 0)
     inputs.names = given or None
     if classes is None:
-        classes = kind == "logistic"
+        classes = kind in ("logistic", "committee")
     if classes and targets is not None:
         raise OptionError(f"`targets` must be left out where classes are learned; got {targets!r}.")
     wanted = Classes() if classes else Numbers(targets or ("y",))
-    readout = _readout(kind, view.room(channels.capacity), wanted, _prior(prior, 1.0))
+    readout = _readout(kind, view.room(channels.capacity), view.outputs, wanted, _prior(prior, 1.0))
     pool, own = (columns.freed(layer), 0) if given == () else (None, layer.features)
     return Parts(None, layer, inputs, view, wanted, readout, pool, own)
 
@@ -78,11 +79,13 @@ def _prior(prior: float | None, usual: float) -> float:
     return usual if prior is None else check_range("prior", prior, 0, open_low=True)
 
 
-def _readout(kind: str | Make, size: int, targets: Classes | Numbers, prior: float) -> Any:
+def _readout(kind: str | Make, size: int, body: int, targets: Classes | Numbers, prior: float) -> Any:
     outputs = max(2, len(targets.labels)) if isinstance(targets, Classes) else targets.width
     if not isinstance(kind, str):
         return kind(size, outputs)
-    check_choice("readout", kind, ("auto", "rls", "bank", "logistic"))
+    check_choice("readout", kind, ("auto", *KINDS))
+    if kind == "committee":
+        return Committee(size, outputs, body=body)
     if isinstance(targets, Classes):
         return OnlineLogistic(size, outputs)
     return (Bank if kind == "bank" else RLS)(size, outputs, penalty=prior)

@@ -11,7 +11,7 @@ import torch
 from ..cells import LTC, Leaky, Liquid
 from ..errors import check_choice, need
 from ..layers import Layer, Recurrent
-from ..readout import RLS, OnlineLogistic
+from ..readout import RLS, Committee, OnlineLogistic
 from ..reservoir import EchoState
 from .online import Online
 
@@ -40,6 +40,8 @@ class OnlineClassifier(base.Classifier):
         Of the reservoir's input weights, for channels of unit scale; for "echo" alone.
     rule : str
         By which a cell is learned, see `Online`; "readout": not at all, as "echo" never is.
+    readout : "logistic" or "committee"
+        `readout.OnlineLogistic`, the fastest, or `readout.Committee`, of several with the body and without.
     rate : float, above 0
         Of the readout: see `readout.OnlineLogistic`.
     match : "nearest" or "values"
@@ -65,19 +67,19 @@ class OnlineClassifier(base.Classifier):
 
     def __init__(
         self, units: int = 64, body: str = "echo", tau: Tau = (1.0, 50.0), radius: float = 0.9, density: float = 0.2,
-        scale: float = 0.33, rule: str = "auto", rate: float = 1.0, match: str = "nearest", patience: int = 1000,
-        seed: int | None = 0,
+        scale: float = 0.33, rule: str = "auto", readout: str = "logistic", rate: float = 1.0, match: str = "nearest",
+        patience: int = 1000, seed: int | None = 0,
     ) -> None:  # fmt: skip
         self.units, self.body, self.tau, self.radius, self.density = units, body, tau, radius, density
-        self.scale, self.rule, self.rate, self.match, self.patience, self.seed = (
-            scale,
-            rule,
-            rate,
-            match,
-            patience,
-            seed,
-        )
-        self.online = _online(self, lambda features, classes: OnlineLogistic(features, classes, rate=rate), True)
+        self.scale, self.rule, self.readout, self.rate = scale, rule, readout, rate
+        self.match, self.patience, self.seed = match, patience, seed
+        check_choice("readout", readout, ("logistic", "committee"))
+        self.online = _online(self, self._made, True)
+
+    def _made(self, features: int, classes: int) -> Any:
+        if self.readout == "committee":
+            return Committee(features, classes, body=self.units, rate=self.rate)
+        return OnlineLogistic(features, classes, rate=self.rate)
 
     @property
     def _multiclass(self) -> bool:

@@ -16,6 +16,7 @@ from .recursive_logistic import RecursiveLogistic
 from .slots import Array
 
 MIXING = 0.005  # the rate of the mixture's weights
+TIE = 1e-9  # probabilities this near are equal: rounding must not say who was wrong
 LEAST = 1e-4  # the least probability that the mixture hears: who is sure of everything would else drown the others
 
 
@@ -157,7 +158,7 @@ class Committee(nn.Module):
         missed = -told[-1]
         missed[code] += 1
         self.v.numpy()[:] += MIXING * (logs @ missed)
-        self.wrong.numpy()[:] = (1 - 1 / self.memory) * self.wrong.numpy() + (told.argmax(1) != code)
+        self.wrong.numpy()[:] = (1 - 1 / self.memory) * self.wrong.numpy() + (told[:, code] < told.max(1) - TIE)
         for first, member in zip(self.firsts, self.members, strict=True):
             member.learn(z[first:], code)
         return error
