@@ -49,7 +49,7 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"`{path}` must be a table; there is no such file.{_sibling(path)}")
+        raise DataError(f"`{path}` must be a table; there is no such file.{sibling(path)}")
     if path.is_dir():
         raise DataError(f"`{path}` must be a table; it is a folder.")
     suffixes = [s.lower() for s in path.suffixes]
@@ -78,7 +78,8 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
     return frame
 
 
-def _sibling(path: Path) -> str:
+def sibling(path: Path) -> str:
+    """Return ``" Did you mean 'x'?"`` for the file beside a missing one that is called most like it."""
     return nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
 
 
@@ -91,7 +92,7 @@ def _uneven(path: Path) -> str:
     """Name the first row that has more fields than the header; looked for only when the fast reader gave up."""
     if path.suffix.lower() not in PACKED:
         with path.open(newline="", encoding="utf-8-sig") as f:
-            separator = "\t" if path.suffix.lower() == ".tsv" else _separator(f.readline())
+            separator = "\t" if path.suffix.lower() == ".tsv" else separator(f.readline())
             f.seek(0)
             rows = csv.reader(f, delimiter=separator)
             width = len(next(rows))
@@ -101,7 +102,8 @@ def _uneven(path: Path) -> str:
     return "a row has more fields than the header"
 
 
-def _separator(header: str) -> str:
+def separator(header: str) -> str:
+    """Return the separator that a header has most of."""
     count = Counter(header)
     return max(SEPARATORS, key=lambda s: count[s])
 
@@ -115,7 +117,7 @@ def _delimited(path: Path, suffix: str) -> pl.DataFrame:
     separator = "\t" if suffix == ".tsv" else None
     if separator is None:
         line = pl.read_csv(path, has_header=False, n_rows=1, separator="\x01", quote_char=None, infer_schema=False)
-        separator = _separator(line.item(0, 0) or "")
+        separator = separator(line.item(0, 0) or "")
     header = pl.read_csv(path, has_header=False, n_rows=1, separator=separator, infer_schema=False).row(0)
     names = [(n or "").strip() for n in header]
     twice = [n for n, k in Counter(names).items() if k > 1]
