@@ -199,7 +199,9 @@ def test_an_end_while_the_broker_is_away_leaves_the_last_checkpoint(broker: Brok
 
 def connection_error(url: str, **options: Any) -> str:
     with pytest.raises(DataError) as raised:
-        subject.service(Path("unused"), url, subject.Leaky(), Options(**options), lambda text: None).run(Stop(), )
+        subject.service(Path("unused"), url, subject.Leaky(), Options(**options), lambda text: None).run(
+            Stop(),
+        )
     return str(raised.value)
 
 

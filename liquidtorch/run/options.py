@@ -160,9 +160,7 @@ class Options:
 Kind = typing.TypeVar("Kind")
 
 
-def resolve(
-    given: Mapping[str, Any], config: str | os.PathLike[str] | None = None, kind: type[Kind] = Options
-) -> Kind:
+def resolve(given: Mapping[str, Any], config: str | os.PathLike[str] | None = None, kind: type[Kind] = Options) -> Kind:
     """Put options together: defaults, then the keys of the `config` file, then what is `given` and not None.
 
     Parameters

@@ -27,8 +27,9 @@ def from_json(raw: bytes) -> dict[str, Any]:
     >>> from_json(b'{"x": 1.5}')
     {'x': 1.5}
     """
+    text = _text(raw)
     try:
-        found = json.loads(_text(raw))
+        found = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as e:
         why = f"{e.msg} at character {e.pos + 1}" if isinstance(e, json.JSONDecodeError) else "nested too deeply"
         raise Rejected(f"not JSON: {why}") from None

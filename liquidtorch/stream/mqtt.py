@@ -123,7 +123,6 @@ class Subscription:
     kept by the broker, so that messages published while we are away come when we are back.
     """
 
-
     def __init__(self, connection: Connection, largest: int) -> None:
         self.name = str(connection.address)
         self.ended = False
@@ -158,7 +157,8 @@ class Subscription:
             found = Arrived(self._session, message.mid if message.qos else 0, message.payload[: self._largest + 1])
         while not self._closed:
             try:
-                return self._arrived.put(found, timeout=0.2)
+                self._arrived.put(found, timeout=0.2)
+                return
             except queue.Full:
                 continue
 

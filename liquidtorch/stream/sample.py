@@ -23,7 +23,8 @@ LONGEST_NAME = 256  # of a series, in characters
 class Sample:
     """One record read: features by name, None where missing; targets (O,), numbers or codes, or None where it has none.
 
-    x is empty where the record names none of them, as a late label may. `stamp` is its time as it came, for the prediction beside it.
+    x is empty where the record names none of them, as a late label may. `stamp` is its time as it came, for the
+    prediction beside it.
     """
 
     series: str

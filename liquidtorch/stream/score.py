@@ -12,6 +12,7 @@ import numpy as np
 from ..task import Task
 from .memory import SERIES
 
+SUMS = ("count", "total", "recent_count", "recent_total", "same_count", "same_total")
 RECENT = 1000  # records after which an old one weighs 1/e in the recent score
 
 
@@ -33,7 +34,7 @@ class Score:
 
     def __init__(self, task: Task) -> None:
         self.classifies, self.metric = task.classifies, task.metric
-        self.sums = dict.fromkeys(("count", "total", "recent_count", "recent_total", "same_count", "same_total"), 0.0)
+        self.sums: dict[str, float] = dict.fromkeys(SUMS, 0.0)
         self._last: OrderedDict[str, np.ndarray] = OrderedDict()
 
     def last(self, series: str) -> np.ndarray | None:

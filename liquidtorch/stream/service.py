@@ -65,7 +65,7 @@ class Service:
         self.score = Score(learner.task)
         self._dead = DeadLetters(folder / "dead.jsonl")
         self._checkpoints = Checkpoints(folder)
-        self.counts = dict.fromkeys(COUNTS, 0)
+        self.counts: dict[str, int] = dict.fromkeys(COUNTS, 0)
         self._positions: dict[str, Any] = {}  # of sources, by name
         self._written: dict[str, Any] = {}  # and of sinks
         self._restored = False
@@ -89,7 +89,7 @@ class Service:
         self._restored = True
 
     def run(self, stop: Stop) -> bool:
-        """Go on until the source ends, nobody reads any more, or `stop.asked`; return whether all is in a checkpoint."""
+        """Go on until the source ends, nobody reads, or `stop.asked`; return whether all is in a checkpoint."""
         try:
             self._source.open(self._positions.get(self._source.name))
             try:

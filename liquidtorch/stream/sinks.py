@@ -108,7 +108,7 @@ class Written:
             )
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._path, "ab")
+            self._file = open(self._path, "ab")  # noqa: SIM115
         except OSError as e:
             raise DataError(f"`{self._path}` must be in a folder that can be written; {e.strerror}.") from e
         if position is not None and self._file.tell() > position["size"]:

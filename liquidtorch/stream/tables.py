@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,9 +47,10 @@ class Table:
         self._offset = self._rows = 0
         self._header: list[str] | None = None
         self._separator = ","
-        self._file = self._opened()
+        self._file: BinaryIO = io.BytesIO()
+        self._check()
 
-    def _opened(self) -> BinaryIO:
+    def _check(self) -> None:
         path, suffix = self._path, self._path.suffix.lower()
         if not path.exists():
             raise DataError(f"`{path}` must be a table; there is no such file.{sibling(path)}")
@@ -59,15 +61,15 @@ class Table:
                 f"`{path}` must end in one of {' '.join(DELIMITED + LINES)} to be streamed; "
                 f"got {suffix or 'no suffix'}."
             )
-        try:
-            if path.stat().st_size == 0:
-                raise DataError(f"`{path}` must be a table; it is empty (0 bytes).")
-            return open(path, "rb")
-        except OSError as e:
-            raise DataError(f"`{path}` must be a table; it cannot be read ({e.strerror}).") from e
+        if path.stat().st_size == 0:
+            raise DataError(f"`{path}` must be a table; it is empty (0 bytes).")
 
     def open(self, position: Mapping[str, Any] | None) -> None:
         """Read the header and go to the first record that has not been read."""
+        try:
+            self._file = open(self._path, "rb")  # noqa: SIM115
+        except OSError as e:
+            raise DataError(f"`{self._path}` must be a table; it cannot be read ({e.strerror}).") from e
         if self._path.suffix.lower() in DELIMITED:
             self._header = self._read_header()
         if position is not None:
@@ -94,7 +96,7 @@ class Table:
             self._separator = "\t" if tabbed else separator(text)
             names = [name.strip() for name in next(csv.reader([text], delimiter=self._separator, strict=True), [])]
         except (UnicodeDecodeError, csv.Error) as e:
-            raise DataError(f"`{self._path}` must begin with a header in UTF-8; its first line is not one ({e}).") from None
+            raise DataError(f"`{self._path}` must begin with a header in UTF-8; it does not ({e}).") from None
         twice = [n for n, k in Counter(names).items() if k > 1]
         if twice:
             raise DataError(
