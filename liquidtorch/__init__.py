@@ -31,6 +31,9 @@ _ROOMS = {  # public name -> the room it lives in; opened when the name is first
     "ReservoirForecaster": "estimators",
     "EchoState": "reservoir",
     "LiquidState": "reservoir",
+    "Online": "online",
+    "OnlineClassifier": "online.river",
+    "OnlineRegressor": "online.river",
 }
 __all__ = [*_ROOMS, "__version__"]
 
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from .layers import Bidirectional, MixedMemory, Recurrent, Stack
     from .model import LiquidNetwork, load
+    from .online import Online
+    from .online.river import OnlineClassifier, OnlineRegressor
     from .reservoir import EchoState, LiquidState
     from .task import Task
     from .wiring import Wiring

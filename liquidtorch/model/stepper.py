@@ -13,7 +13,7 @@ from ..ops import Stepper
 from ..readout import MLP
 
 
-class _Encoding:
+class Encoding:
     """What `encoders` do to all rows at once, for one row: z, and the raw values with every gap filled."""
 
     def __init__(self, encoder: Identity | MissingAware) -> None:
@@ -51,7 +51,7 @@ class _Encoding:
 
 def stepper(network: Any) -> Stepper:
     """Return a stepper of a `LiquidNetwork`."""
-    encoding, body, readout = _Encoding(network.encoder), network.body.stepper(), network.readout
+    encoding, body, readout = Encoding(network.encoder), network.body.stepper(), network.readout
     mean, scale = array(readout.mean), array(readout.scale)
     W, b = array(readout.last.weight), array(readout.last.bias)
     hidden = ()

@@ -30,9 +30,11 @@ class Stepper:
     features : int
         The width F of x.
     advance : function of (x, dt)
-        Takes one checked step and returns y.
+        Takes one step and returns y, without looking whether x and dt are what they should be.
     reset : function
         Puts the state back to what it is before the first step.
+    state : array or None
+        What it remembers from step to step, live: to be read and written between steps. None where it is out of reach.
 
     Notes
     -----
@@ -40,10 +42,11 @@ class Stepper:
     """
 
     def __init__(
-        self, features: int, advance: Callable[[np.ndarray, float], np.ndarray], reset: Callable[[], None]
-    ) -> None:
+        self, features: int, advance: Callable[[np.ndarray, float], np.ndarray], reset: Callable[[], None],
+        state: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
         self.features, self._shape = features, (features,)
-        self._advance, self.reset = advance, reset
+        self.advance, self.reset, self.state = advance, reset, state
 
     def __call__(self, x: np.ndarray, dt: float = 1.0) -> np.ndarray:
         """Take one step.
@@ -71,7 +74,7 @@ class Stepper:
             raise ShapeError(f"`x` must be an array of the shape {self._shape}; got {_told(x)}.")
         if not 0 <= dt < math.inf:
             raise OptionError(f"`dt` must be finite and at least 0; got {dt!r}.")
-        return self._advance(x, dt)
+        return self.advance(x, dt)
 
 
 def _told(x: object) -> str:
@@ -114,9 +117,8 @@ class LTCStep(Arguments):
 
 
 def _compiled(name: str, arguments: Arguments, x: Tensor, h: Tensor, outputs: int) -> Stepper:
-    function, at = entry(f"{name}_step", x.dtype), ctypes.addressof(arguments)
+    function, at = entry(f"{name}_step", x.dtype), ctypes.byref(arguments)  # which keeps them alive
     row, state, shown = x.numpy(), h.numpy(), h.numpy()[:outputs]
-    alive = arguments
 
     def advance(x: np.ndarray, dt: float) -> np.ndarray:
         row[:] = x
@@ -124,10 +126,9 @@ def _compiled(name: str, arguments: Arguments, x: Tensor, h: Tensor, outputs: in
         return shown.copy()
 
     def reset() -> None:
-        assert alive is not None  # the addresses above are its own
         state.fill(0)
 
-    return Stepper(len(row), advance, reset)
+    return Stepper(len(row), advance, reset, state)
 
 
 def _room(like: Tensor, size: int) -> Tensor:

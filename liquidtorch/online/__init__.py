@@ -1,0 +1,8 @@
+"""Online learning: a network that answers, learns and changes with every sample of a stream."""
+
+from __future__ import annotations
+
+from .channels import Channels
+from .online import Online
+
+__all__ = ["Channels", "Online"]

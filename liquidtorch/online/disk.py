@@ -1,0 +1,103 @@
+"""All that an online model is, as a tree of plain values and arrays, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .. import layers, readout
+from ..errors import FormatError, LiquidError
+from ..model import LiquidNetwork
+from .body import Body
+from .channels import Channels
+from .inputs import Encoded, Running
+from .pending import Sample, Track
+from .targets import Classes, Numbers
+from .view import View, start
+
+if TYPE_CHECKING:
+    from .online import Online
+
+PLAIN = ("match", "patience", "seed", "own", "opened", "forgotten", "seen", "learned", "_unheard")
+
+
+def state(online: Online) -> dict[str, Any]:
+    """Return an online model as a tree."""
+    targets = online.targets
+    return {
+        "plain": {name: getattr(online, name) for name in PLAIN},
+        "network": None if online.network is None else _module(online.network),
+        "layer": _module(online.layer),
+        "pool": None if online.pool is None else {k: v.numpy().copy() for k, v in online.pool.items()},
+        "names": online.inputs.names,
+        "channels": online.inputs.channels.state(),
+        "targets": list(targets.labels)
+        if isinstance(targets, Classes)
+        else {"names": targets.names, "horizon": targets.horizon},
+        "readout": _module(online.readout),
+        "tracks": {key: _track(track) for key, track in online.tracks.items()},
+    }
+
+
+def _module(module: Any) -> dict[str, Any]:
+    return {"config": module.config(), "weights": {k: v.numpy().copy() for k, v in module.state_dict().items()}}
+
+
+def _track(track: Track) -> dict[str, Any]:
+    waiting = [{"kept": s.kept, "z": s.z, "base": s.base, "place": s.place} for s in track.pending]
+    return {"h": track.h, "memory": track.memory, "pending": waiting}
+
+
+def restore(online: Online, found: Mapping[str, Any]) -> None:
+    """Make an online model, in place, what `state` said."""
+    network = found["network"]
+    online.network = None if network is None else _filled(LiquidNetwork.from_config(network["config"]), network)
+    online.layer = _filled(layers.build(found["layer"]["config"]), found["layer"])
+    online.pool = None if found["pool"] is None else {k: torch.from_numpy(v) for k, v in found["pool"].items()}
+    channels = Channels.of(found["channels"])
+    if online.network is None:
+        online.inputs, online.view = Running(channels), View(online.layer.outputs, 0)
+        online.inputs.names = found["names"]
+    else:
+        online.inputs, online.view = Encoded(online.network, channels), start(online.network)[0]
+    targets = found["targets"]
+    online.targets = Classes(targets) if isinstance(targets, list) else Numbers(**targets)
+    online.readout = _filled(readout.build(found["readout"]["config"]), found["readout"])
+    online.view.room(channels.capacity)
+    online._begin()
+    for name in PLAIN:
+        setattr(online, name, found["plain"][name])
+    for key, kept in found["tracks"].items():
+        online.tracks[key] = track = Track(kept["h"], kept["memory"])
+        track.pending.extend(Sample(None, s["kept"], s["z"], s["base"], s["place"]) for s in kept["pending"])
+
+
+@torch.no_grad()
+def _filled(module: Any, found: Mapping[str, Any]) -> Any:
+    module = module.double()
+    module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in found["weights"].items()})
+    return module
+
+
+def restored(kind: type[Online], found: Mapping[str, Any], folder: str | os.PathLike[str]) -> Online:
+    """Return the online model that a tree from a folder describes.
+
+    Raises
+    ------
+    FormatError
+        If it describes none.
+    """
+    online = kind.__new__(kind)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            restore(online, found)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, LiquidError) as e:
+        reason = f"{e.args[0]!r} is missing" if isinstance(e, KeyError) else str(e)
+        raise FormatError(f"`{Path(folder)}` must hold a saved online model; it does not ({reason}).") from e
+    return online

@@ -1,0 +1,167 @@
+"""River's classifier and regressor: made from plain options, used in pipelines, held to river's own checks."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+
+from ..cells import LTC, Leaky, Liquid
+from ..errors import check_choice, need
+from ..layers import Layer, Recurrent
+from ..readout import RLS, OnlineLogistic
+from ..reservoir import EchoState
+from .online import Online
+
+need("river", "stream")
+base: Any = importlib.import_module("river.base")
+
+COLUMNS = 8  # from whose weights those of a feature are drawn, and the first capacity
+CELLS = {"leaky": Leaky, "liquid": Liquid, "ltc": LTC}
+Tau = tuple[float, float]
+
+
+class OnlineClassifier(base.Classifier):
+    """Classify the samples of a stream by a recurrent network and logistic regression on it; a classifier of river.
+
+    Parameters
+    ----------
+    units : int, at least 1
+        Of the body.
+    body : "echo", "leaky", "liquid" or "ltc"
+        A fixed random reservoir, or a cell.
+    tau : (float, float), above 0
+        Time constants, log-uniform between the two, in the unit of dt: samples, where dt is left at 1.
+    radius, density : float
+        Of the reservoir's weights; for "echo" alone.
+    scale : float
+        Of the reservoir's input weights, for channels of unit scale; for "echo" alone.
+    rate : float, above 0
+        Of the readout: see `readout.OnlineLogistic`.
+    match : "nearest" or "values"
+        How a label finds its sample: see `Online`. "nearest" also where steps before scale it anew in between.
+    patience : int, at least 1
+        How many samples may wait for their label.
+    seed : int or None
+        Of all that is drawn; None: anew each time.
+
+    Notes
+    -----
+    `predict_one` and `predict_proba_one` let a sample arrive, and the state moves on; the same dict again, unchanged
+    and without its label yet, is the same sample. With `key=` interleaved streams have a state each, `dt=` is the time
+    since the sample before, and `online.reset()` starts a stream again.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> model = preprocessing.StandardScaler() | OnlineClassifier(units=32, seed=1)
+    >>> evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy()).get() > 0.85
+    True
+    """
+
+    def __init__(
+        self, units: int = 64, body: str = "echo", tau: Tau = (1.0, 50.0), radius: float = 0.9, density: float = 0.2,
+        scale: float = 0.33, rate: float = 1.0, match: str = "nearest", patience: int = 1000, seed: int | None = 0,
+    ) -> None:  # fmt: skip
+        self.units, self.body, self.tau, self.radius, self.density = units, body, tau, radius, density
+        self.scale, self.rate, self.match, self.patience, self.seed = scale, rate, match, patience, seed
+        self.online = _online(self, lambda features, classes: OnlineLogistic(features, classes, rate=rate), True)
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    def learn_one(self, x: dict[Hashable, Any], y: Any, *, dt: float = 1.0, key: Hashable = None) -> None:
+        """Learn the class of a sample."""
+        self.online.learn_one(x, y, dt, key=key)
+
+    def predict_one(self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None) -> Any:
+        """Let a sample arrive, and return its likeliest class; None before there is any."""
+        return self.online.predict_one(x, dt, key=key)
+
+    def predict_proba_one(
+        self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None
+    ) -> dict[Any, float]:  # fmt: skip
+        """Let a sample arrive, and return the probability of each class."""
+        return self.online.predict_proba_one(x, dt, key=key)
+
+
+class OnlineRegressor(base.Regressor):
+    """Foretell a number for the samples of a stream by a recurrent network and least squares on it; river's regressor.
+
+    Parameters
+    ----------
+    units : int, at least 1
+        Of the body.
+    body : "echo", "leaky", "liquid" or "ltc"
+        A fixed random reservoir, or a cell.
+    tau : (float, float), above 0
+        Time constants, log-uniform between the two, in the unit of dt: samples, where dt is left at 1.
+    radius, density : float
+        Of the reservoir's weights; for "echo" alone.
+    scale : float
+        Of the reservoir's input weights, for channels of unit scale; for "echo" alone.
+    forgetting : float, above 0, at most 1
+        Of the readout: see `readout.RLS`.
+    prior : float, above 0
+        How many samples of unit size the weights of 0, which it starts with, are worth.
+    match : "nearest" or "values"
+        How a label finds its sample: see `Online`. "nearest" also where steps before scale it anew in between.
+    patience : int, at least 1
+        How many samples may wait for their label.
+    seed : int or None
+        Of all that is drawn; None: anew each time.
+
+    Notes
+    -----
+    As `OnlineClassifier`.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics
+    >>> model = OnlineRegressor(units=32, seed=1)
+    >>> evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE()).get() < 0.5
+    True
+    """
+
+    def __init__(
+        self, units: int = 64, body: str = "echo", tau: Tau = (1.0, 50.0), radius: float = 0.9, density: float = 0.2,
+        scale: float = 0.33, forgetting: float = 1.0, prior: float = 1.0, match: str = "nearest", patience: int = 1000,
+        seed: int | None = 0,
+    ) -> None:  # fmt: skip
+        self.units, self.body, self.tau, self.radius, self.density = units, body, tau, radius, density
+        self.scale, self.forgetting, self.prior, self.match, self.patience = scale, forgetting, prior, match, patience
+        self.seed = seed
+        self.online = _online(
+            self, lambda features, outputs: RLS(features, outputs, forgetting=forgetting, penalty=prior), False
+        )  # fmt: skip
+
+    def learn_one(self, x: dict[Hashable, Any], y: float, *, dt: float = 1.0, key: Hashable = None) -> None:
+        """Learn the number of a sample."""
+        self.online.learn_one(x, y, dt, key=key)
+
+    def predict_one(self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None) -> float:
+        """Let a sample arrive, and return its number."""
+        return self.online.predict_one(x, dt, key=key)
+
+
+def _online(model: Any, readout: Any, classes: bool) -> Online:
+    seed = int(torch.seed() % 2**31) if model.seed is None else model.seed
+    layer = _layer(model, seed)
+    return Online(
+        layer, readout=readout, classes=classes, names=(), patience=model.patience, match=model.match, seed=seed
+    )  # fmt: skip
+
+
+def _layer(model: Any, seed: int) -> Layer:
+    check_choice("body", model.body, ("echo", *CELLS))
+    if model.body == "echo":
+        return EchoState(
+            COLUMNS, model.units, tau=model.tau, radius=model.radius, density=model.density, scale=model.scale,
+            seed=seed,
+        )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Recurrent(CELLS[model.body](COLUMNS, model.units, tau=model.tau))

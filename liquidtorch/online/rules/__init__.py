@@ -1,0 +1,11 @@
+"""Rules that learn a cell row by row: exact RTRL along the wiring, SnAp-n, e-prop, truncated BPTT, read-out only."""
+
+from __future__ import annotations
+
+from . import conductance, relaxing, scanned  # noqa: F401 - each registers its cells' derivatives
+from .check import Fidelity, GradientCheck, gradient_check
+from .cost import Cost
+from .make import make
+from .rule import Rule
+
+__all__ = ["Cost", "Fidelity", "GradientCheck", "Rule", "gradient_check", "make"]
