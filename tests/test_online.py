@@ -352,7 +352,9 @@ def test_a_layer_without_columns_refuses_new_names() -> None:
 
     online = Online(LiquidState(2, 20, seed=0))
     online.predict_one({"a": 1.0, "b": 1.0})
-    with pytest.raises(OptionError, match=r"`model` must be made of layers that can be given new features.*LiquidState"):
+    with pytest.raises(
+        OptionError, match=r"`model` must be made of layers that can be given new features.*LiquidState"
+    ):
         online.predict_one({"c": 1.0})
 
 

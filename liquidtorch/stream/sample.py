@@ -80,8 +80,8 @@ class Reader:
         x = {}
         if any(f.name in fields for f in self.features):
             x = {f.name: self._feature(f, fields.get(f.name)) for f in self.features}
-        y = np.array([self._target(f, fields.get(f.name)) for f in self.targets])
-        return Sample(series, stamp, moment, x, None if np.isnan(y).all() else y)
+        y = [self._target(f, fields.get(f.name)) for f in self.targets]
+        return Sample(series, stamp, moment, x, np.array(y) if any(v == v for v in y) else None)
 
     def _series(self, fields: Mapping[str, Any]) -> str:
         if self.series is None:

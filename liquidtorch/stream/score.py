@@ -14,6 +14,7 @@ from .memory import SERIES
 
 SUMS = ("count", "total", "recent_count", "recent_total", "same_count", "same_total")
 RECENT = 1000  # records after which an old one weighs 1/e in the recent score
+FADE = math.exp(-1 / RECENT)
 
 
 class Score:
@@ -51,20 +52,25 @@ class Score:
 
     def add(self, truth: np.ndarray, answer: np.ndarray, unchanged: np.ndarray | None) -> None:
         """Count one answer (O,) and what no change would have said; NaN in the truth is left out."""
-        known = ~np.isnan(truth)
-        sums, count, fade = self.sums, int(known.sum()), math.exp(-1 / RECENT)
-        total = self._sum(truth[known], answer[known])
+        sums = self.sums
+        count, total = self._sum(truth, answer)
         sums["count"] += count
         sums["total"] += total
-        sums["recent_count"] = fade * sums["recent_count"] + count
-        sums["recent_total"] = fade * sums["recent_total"] + total
+        sums["recent_count"] = FADE * sums["recent_count"] + count
+        sums["recent_total"] = FADE * sums["recent_total"] + total
         if unchanged is not None:
-            both = known & ~np.isnan(unchanged)
-            sums["same_count"] += int(both.sum())
-            sums["same_total"] += self._sum(truth[both], unchanged[both])
+            count, total = self._sum(np.where(np.isnan(unchanged), np.nan, truth), unchanged)
+            sums["same_count"] += count
+            sums["same_total"] += total
 
-    def _sum(self, truth: np.ndarray, answer: np.ndarray) -> float:
-        return float((truth == answer).sum()) if self.classifies else float(((truth - answer) ** 2).sum())
+    def _sum(self, truth: np.ndarray, answer: np.ndarray) -> tuple[int, float]:
+        """Return how many of the targets are known, and the hits or squared errors; in plain Python, for O is small."""
+        count, total = 0, 0.0
+        for t, a in zip(truth.tolist(), answer.tolist(), strict=True):
+            if t == t:
+                count += 1
+                total += (t == a) if self.classifies else (t - a) * (t - a)
+        return count, total
 
     @property
     def value(self) -> float | None:
