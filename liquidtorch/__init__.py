@@ -34,6 +34,9 @@ _ROOMS = {  # public name -> the room it lives in; opened when the name is first
     "Online": "online",
     "OnlineClassifier": "online.river",
     "OnlineRegressor": "online.river",
+    "RLS": "readout",
+    "OnlineLogistic": "readout",
+    "Bank": "readout",
 }
 __all__ = [*_ROOMS, "__version__"]
 
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from .model import LiquidNetwork, load
     from .online import Online
     from .online.river import OnlineClassifier, OnlineRegressor
+    from .readout import RLS, Bank, OnlineLogistic
     from .reservoir import EchoState, LiquidState
     from .task import Task
     from .wiring import Wiring

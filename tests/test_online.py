@@ -207,10 +207,14 @@ def test_labels_that_never_come_are_forgotten_and_counted() -> None:
 
 def test_a_warning_where_labels_answer_nothing() -> None:
     online = Online(echo())
+    for i, (x, y) in enumerate(rows(21)):
+        online.predict_one(x)
+        other = {name: v * 1.01 for name, v in x.items()}
+        if i < 19:
+            online.learn_one(other, y)
     with pytest.warns(UserWarning, match="last 20 labels answered no sample.*match='nearest'"):
-        for x, y in rows(25):
-            online.predict_one(x)
-            online.learn_one({name: v * 1.01 for name, v in x.items()}, y)
+        online.learn_one(other, 1.0)
+    online.learn_one({"a": 5.0}, 1.0)  # said once
 
 
 def test_nearest_knows_samples_that_were_scaled_anew() -> None:

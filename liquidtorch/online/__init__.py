@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .channels import Channels
 from .online import Online
+from .prequential import Evaluation, evaluate
 
-__all__ = ["Channels", "Online"]
+__all__ = ["Channels", "Evaluation", "Online", "evaluate"]

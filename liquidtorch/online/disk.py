@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from .. import layers, readout
 from ..errors import FormatError, LiquidError
 from ..model import LiquidNetwork
-from .body import Body
 from .channels import Channels
+from .drift import Drift
+from .gate import Gate
 from .inputs import Encoded, Running
+from .learning import Learning
 from .pending import Sample, Track
-from .targets import Classes, Numbers
+from .targets import Classes, Numbers, Spread
+from .trial import Trial
 from .view import View, start
 
 if TYPE_CHECKING:
     from .online import Online
 
-PLAIN = ("match", "patience", "seed", "own", "opened", "forgotten", "seen", "learned", "_unheard")
+PLAIN = ("match", "patience", "seed", "own", "opened", "usual", "forgotten", "seen", "learned", "_unheard", "drifts")
+TRIAL = ("rule", "rate", "memory", "budget", "rest", "failures")
+SAMPLE = ("kept", "z", "base", "place", "learning", "traces")
 
 
 def state(online: Online) -> dict[str, Any]:
@@ -41,7 +45,10 @@ def state(online: Online) -> dict[str, Any]:
         if isinstance(targets, Classes)
         else {"names": targets.names, "horizon": targets.horizon},
         "readout": _module(online.readout),
-        "tracks": {key: _track(track) for key, track in online.tracks.items()},
+        "spread": {k: v.copy() for k, v in vars(online.spread).items()},
+        "drift": None if online.drift is None else online.drift.tree(),
+        "trial": None if online.trial is None else _trial(online.trial),
+        "tracks": {key: _track(track, online.trial) for key, track in online.tracks.items()},
     }
 
 
@@ -49,9 +56,22 @@ def _module(module: Any) -> dict[str, Any]:
     return {"config": module.config(), "weights": {k: v.numpy().copy() for k, v in module.state_dict().items()}}
 
 
-def _track(track: Track) -> dict[str, Any]:
-    waiting = [{"kept": s.kept, "z": s.z, "base": s.base, "place": s.place} for s in track.pending]
-    return {"h": track.h, "memory": track.memory, "pending": waiting}
+def _trial(trial: Trial) -> dict[str, Any]:
+    body = None
+    if trial.body is not None:
+        body = {"layer": _module(trial.body.layer), "readout": _module(trial.readout), "state": trial.body.state()}
+    return {"plain": {name: getattr(trial, name) for name in TRIAL}, "gate": trial.gate.state(), "body": body}
+
+
+def _track(track: Track, trial: Trial | None) -> dict[str, Any]:
+    current = trial is not None and trial.body is not None and trial.track is track
+    return {
+        "h": track.h,
+        "memory": track.memory,
+        "learning": track.learning,
+        "traces": trial.body.kept() if current else track.traces,  # pyright: ignore[reportOptionalMemberAccess]
+        "pending": [{name: getattr(sample, name) for name in SAMPLE} for sample in track.pending],
+    }
 
 
 def restore(online: Online, found: Mapping[str, Any]) -> None:
@@ -70,12 +90,33 @@ def restore(online: Online, found: Mapping[str, Any]) -> None:
     online.targets = Classes(targets) if isinstance(targets, list) else Numbers(**targets)
     online.readout = _filled(readout.build(found["readout"]["config"]), found["readout"])
     online.view.room(channels.capacity)
+    online.spread = Spread(0)
+    vars(online.spread).update(found["spread"])
+    online.drift = None if found["drift"] is None else Drift.of(found["drift"])
+    online.trial = None if found["trial"] is None else _tried(found["trial"])
     online._begin()
     for name in PLAIN:
         setattr(online, name, found["plain"][name])
     for key, kept in found["tracks"].items():
         online.tracks[key] = track = Track(kept["h"], kept["memory"])
-        track.pending.extend(Sample(None, s["kept"], s["z"], s["base"], s["place"]) for s in kept["pending"])
+        track.learning, track.traces = kept["learning"], kept["traces"]
+        for one in kept["pending"]:
+            sample = Sample(None, one["kept"], one["z"], one["base"], one["place"])
+            sample.learning, sample.traces = one["learning"], one["traces"]
+            track.pending.append(sample)
+
+
+def _tried(found: Mapping[str, Any]) -> Trial:
+    plain = found["plain"]
+    trial = Trial(plain["rule"], plain["rate"], plain["memory"], plain["budget"])
+    trial.rest, trial.failures, trial.gate = plain["rest"], plain["failures"], Gate.of(found["gate"])
+    body = found["body"]
+    if body is not None:
+        layer = _filled(layers.build(body["layer"]["config"]), body["layer"])
+        trial.readout = _filled(readout.build(body["readout"]["config"]), body["readout"])
+        trial.body = Learning(layer, trial.rule, trial.rate, trial.budget)
+        trial.body.restore(body["state"])
+    return trial
 
 
 @torch.no_grad()

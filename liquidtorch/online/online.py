@@ -10,24 +10,23 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from .. import __version__
 from ..errors import OptionError, StateError, check_choice, check_range
 from ..layers import Layer
 from ..model import LiquidNetwork
-from ..readout import RLS, OnlineLogistic
 from . import columns, disk, tree
 from .body import Body
-from .channels import Channels
-from .inputs import Encoded, Running, known, plain, row_names
+from .drift import Drift
+from .inputs import known, plain
+from .learning import learns
+from .parts import Make, of_layer, of_network
 from .pending import Sample, Track
-from .targets import Classes, Numbers
-from .view import View, start
+from .targets import Classes, Spread
+from .trial import Trial
 
 HEAD = {"kind": "Online", "schema": 1, "version": __version__}  # schema: raised when an older reader would misread
 UNHEARD = 20  # labels in a row that answer no sample, while samples wait, after which a warning is due
-Make = Callable[[int, int], Any]
 
 
 class Online:
@@ -41,11 +40,18 @@ class Online:
     model : LiquidNetwork or Layer
         A fitted network, whose readout is where this one starts; or a layer, behind channels of unit scale
         (`Channels`) and with a readout that starts from nothing. It is copied, to float64 on the CPU.
+    rule : str
+        How the body learns: "readout", not at all; or a rule of `rules.make`, by which a copy of the model learns it,
+        which answers only while it does better (`Trial`). "auto": by the most exact rule within `budget`, where the
+        layer is a `Recurrent` of a cell that rules know; else "readout".
     readout : "auto", "rls", "logistic" or function (features, outputs) -> readout
         Of least squares, for numbers, or of logistic regression, for classes. "auto": what a network's task asks for;
         "rls" for a layer.
     classes : bool, optional
         Whether a layer's labels are classes, where `readout` is a function and does not say so.
+    drift : Drift, optional
+        What is watched for change, and what is done then: the readout is loosened, rates are raised, a body that learns
+        is tried again, and `on_drift(online)` is called, if set.
     prior : float, above 0, optional
         For "rls": how many samples of unit size the weights that the readout starts with are worth; 100 for a network,
         1 for a layer, whose are 0, if left out.
@@ -60,6 +66,9 @@ class Online:
     match : "values" or "nearest"
         What a label answers: a sample with the same values; or, where there is none, the one most like it. "nearest"
         is for samples that something before has scaled anew between question and answer.
+    rate, memory, budget : float, above 0
+        Of a body that learns: the rate of its optimiser, Adam; over how many samples it is compared with the one that
+        stays; and the multiply-adds a sample that the rule "auto" may cost.
     seed : int, at least 0
         Of the weights drawn for new features.
 
@@ -92,65 +101,47 @@ class Online:
         self,
         model: LiquidNetwork | Layer,
         *,
+        rule: str = "auto",
         readout: str | Make = "auto",
+        drift: Drift | None = None,
         prior: float | None = None,
         classes: bool | None = None,
         names: Iterable[Hashable] | None = None,
         targets: Sequence[str] | None = None,
         patience: int = 1000,
         match: str = "values",
+        rate: float = 1e-3,
+        memory: float = 1000.0,
+        budget: float = 2e5,
         seed: int = 0,
     ) -> None:
         self.patience = check_range("patience", patience, 1, whole=True)
         self.seed = check_range("seed", seed, 0, whole=True)
         check_choice("match", match, ("values", "nearest"))
-        if isinstance(readout, str):
-            check_choice("readout", readout, ("auto", "rls", "logistic"))
+        self.match = match
         if not isinstance(model, Layer):
             raise OptionError(f"`model` must be a LiquidNetwork or a layer; got {type(model).__name__}.")
         if not model.causal:
             raise OptionError(f"`model` must be causal to go sample by sample; got {type(model).__name__}.")
-        self.match = match
         model = copy.deepcopy(model).cpu().double()
-        fitted = isinstance(model, LiquidNetwork)
-        if fitted and any(option is not None for option in (names, targets, classes)):
-            raise OptionError("`names`, `targets` and `classes` must be left out for a network, which knows them; got some.")
-        self.network = model if fitted else None
-        self.layer: Layer = model.body if fitted else model  # pyright: ignore[reportAssignmentType]
-        self.pool: dict[str, torch.Tensor] | None = None  # weights that those of new features are drawn from
-        self.own = model.features  # columns whose weights are the layer's own, whoever comes
-        kind = readout
-        if fitted:
-            classes = model.task.classifies
-            if readout in ("rls", "logistic") and (readout == "logistic") != classes:
-                raise OptionError(f"`readout` must be 'auto' for a network whose task is {model.task.kind!r}.")
-            self.view, W, b = start(model)
-            self.inputs: Running | Encoded = Encoded(model, Channels(0))
-            self.targets: Classes | Numbers = (
-                Classes(model.task.classes[0]) if classes else Numbers(model.task.targets, model.task.horizon)
-            )
-            kind = ("logistic" if classes else "rls") if readout == "auto" else readout
+        if isinstance(model, LiquidNetwork):
+            if any(option is not None for option in (names, targets, classes)):
+                raise OptionError("`names`, `targets` and `classes` must be left out for a network; got some.")
+            parts = of_network(model, readout, prior)
         else:
-            given = row_names(names)
-            channels = Channels(model.features, given or ())
-            self.inputs = Running(channels)
-            self.inputs.names = given or None
-            if given == ():
-                self.pool, self.own = columns.freed(self.layer), 0
-            self.view, W, b = View(model.outputs, 0), None, None
-            if classes is not None and readout in ("rls", "logistic"):
-                raise OptionError("`classes` must be left out where `readout` says it; got both.")
-            kind = ("logistic" if classes else "rls") if readout == "auto" else readout
-            self.targets = Classes() if classes or kind == "logistic" else Numbers(targets or ("y",))
-        self.opened = size = self.view.room(self.inputs.channels.capacity)  # slots that the readout sees from the start
-        prior = check_range("prior", (100.0 if fitted else 1.0) if prior is None else prior, 0, open_low=True)
-        self.readout = _readout(kind, size, self.targets, prior)
-        if W is not None and b is not None:
-            self.readout.weight[:, : W.shape[1]] = torch.from_numpy(W)
-            self.readout.bias.copy_(torch.from_numpy(b))
-            if isinstance(self.readout, RLS):
-                self.readout.factor[:, -1, -1] = prior**-0.5  # the bias is known as well as the weights
+            parts = of_layer(model, readout, prior, classes, names, targets)
+        self.network, self.layer, self.inputs, self.view, self.targets, self.readout, self.pool, self.own = parts
+        self.opened = self.readout.features  # slots that the readout sees from the start
+        for name, value in (("rate", rate), ("memory", memory), ("budget", budget)):
+            check_range(name, value, 0, open_low=True)
+        learning = rule != "readout" and (rule != "auto" or learns(self.layer))
+        self.trial = Trial(rule, rate, memory, budget) if learning else None
+        self.drift = drift
+        self.usual = getattr(self.readout, "rate", 0.0)  # the rate of the readout where nothing has raised it
+        self.spread = Spread(self.readout.outputs)
         self._begin()
+        if self.trial is not None:
+            self.trial.start(self.layer, self.readout, ())
 
     def _begin(self) -> None:
         """Set what does not outlast a stream: its states, and counters."""
@@ -160,11 +151,20 @@ class Online:
         self.seen = 0  # samples that arrived
         self.learned = 0  # labels that were learned
         self._unheard = 0  # labels in a row that answered nothing
+        self.drifts: list[int] = []  # the samples at which something changed
+        self.on_drift: Callable[[Online], None] | None = None
 
     @property
     def classes(self) -> tuple[Any, ...] | None:
         """The classes that have come, in their order; None where numbers are learned."""
         return tuple(self.targets.labels) if isinstance(self.targets, Classes) else None
+
+    @property
+    def bytes(self) -> int:
+        """The size of all that is kept: weights, covariances, traces, states, samples without a label."""
+        arrays: dict[str, np.ndarray] = {}
+        text = tree.packed(disk.state(self), arrays)
+        return len(str(text)) + sum(array.nbytes for array in arrays.values())
 
     # --- samples ---------------------------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class Online:
         sample = self._asked(x, dt, key)
         if isinstance(self.targets, Classes):
             return self.targets.decode(self._probabilities(sample)) if self.targets.labels else None
-        return self.targets.decode(self.readout.predict(sample.z), sample.base)
+        return self.targets.decode(self._told(sample), sample.base)
 
     def predict_proba_one(self, x: Any, dt: float = 1.0, *, key: Hashable = None) -> dict[Any, float]:
         """Let a sample arrive, as `predict_one` does, and answer with the probability of each class.
@@ -238,7 +238,7 @@ class Online:
         target = self.targets.encode(y) if isinstance(self.targets, Classes) else self.targets.encode(y, sample.base)
         track.pending.remove(sample)
         if target is not None:
-            self._learn(sample, target)
+            self._learn(track, sample, target)
 
     def learn_many(
         self, X: Iterable[Any], y: Iterable[Any], dt: float | Iterable[float] = 1.0, *, key: Hashable = None
@@ -253,7 +253,8 @@ class Online:
         key : hashable
             Their stream.
         """
-        samples = X.to_dict("records") if hasattr(X, "to_dict") else X
+        frame: Any = X
+        samples = frame.to_dict("records") if hasattr(X, "to_dict") else X
         steps = dt if isinstance(dt, Iterable) else None
         if steps is None:
             for x, label in zip(samples, y, strict=True):
@@ -274,7 +275,13 @@ class Online:
     def _probabilities(self, sample: Sample) -> np.ndarray:
         """Return the probability of each class that has come; the readout has at least two."""
         classes = len(self.targets.labels)  # pyright: ignore[reportAttributeAccessIssue]
-        return self.readout.predict(sample.z) if classes > 1 else np.ones(classes)
+        return self._told(sample) if classes > 1 else np.ones(classes)
+
+    def _told(self, sample: Sample) -> np.ndarray:
+        """Return what the readout says, of the body that learns or of the one that stays."""
+        if sample.learning is not None and self.trial is not None and self.trial.answers:
+            return self.trial.readout.predict(sample.learning)
+        return self.readout.predict(sample.z)
 
     # --- inner ----------------------------------------------------------------------------------------------------
 
@@ -317,6 +324,11 @@ class Online:
             base = np.tile(filled[list(self.network.columns)], self.network.task.horizon)
         place = self.inputs.place(kept) if self.match == "nearest" else None
         sample = Sample(x, kept, self.view.see(y, u), base, place)
+        if self.trial is not None:
+            if self.trial.body is None and self.trial.rested():
+                self.trial.start(self.layer, self.readout, self.tracks.values())
+            if self.trial.body is not None:
+                self.trial.arrive(track, sample, u, dt, self.view)
         track.pending.append(sample)
         if len(track.pending) > self.patience:
             track.pending.popleft()
@@ -324,36 +336,103 @@ class Online:
         self.seen += 1
         return sample
 
-    def _learn(self, sample: Sample, target: Any) -> None:
+    def _readouts(self) -> list[Any]:
+        """Return the readout, and that of the body that learns, while one is tried."""
+        trying = self.trial is not None and self.trial.body is not None
+        return [self.readout, self.trial.readout] if trying else [self.readout]  # pyright: ignore
+
+    def _learn(self, track: Track, sample: Sample, target: Any) -> None:
+        trial = self.trial
         if isinstance(self.targets, Classes):
-            while self.readout.classes < len(self.targets.labels):
-                self.readout.add_class()
-        self.readout.learn(sample.z, target)
+            for readout in self._readouts():
+                while readout.classes < len(self.targets.labels):
+                    readout.add_class()
+        else:
+            self.spread.tell(target)
+        error = self.readout.learn(sample.z, target)
         self.learned += 1
+        if trial is not None:
+            scale = 1.0 if isinstance(self.targets, Classes) else float(self.spread.variance().mean())
+            other = trial.learn(track, sample, target, self.view, scale)
+            if other is not None:
+                self._judge(trial, self._loss(error, target), self._loss(other, target))
+        if self.drift is not None:
+            self._watch(self.drift, self._loss(error, target), sample)
+
+    def _loss(self, error: np.ndarray, target: Any) -> float:
+        """Return 1 - p of the true class, or the mean square of what errors are of their targets' deviations."""
+        if isinstance(self.targets, Classes):
+            return float(error[target])
+        return float(np.nanmean(error * error / self.spread.variance()))
+
+    def _judge(self, trial: Trial, still: float, learning: float) -> None:
+        if trial.judge(still, learning) == "keep":
+            assert trial.body is not None
+            self.layer, self.readout = copy.deepcopy(trial.body.layer), copy.deepcopy(trial.readout)
+            self.body = Body(self.layer)
+            for track in self.tracks.values():
+                if track.learning is not None:
+                    track.h = track.learning.copy()
+                for sample in track.pending:
+                    if sample.learning is not None:
+                        sample.z = sample.learning
+
+    def _watch(self, drift: Drift, loss: float, sample: Sample) -> None:
+        """Tell the drift's detectors, and act where they say that something has changed."""
+        before = drift.lift
+        wrong = drift.wrong(math.sqrt(loss))
+        strange = drift.strange(sample.z[: self.view.outputs])
+        if wrong or strange:
+            self.drifts.append(self.seen)
+            for readout in self._readouts():
+                if wrong and drift.loosen and hasattr(readout, "loosen"):
+                    readout.loosen(drift.loosen)
+            if self.trial is not None:
+                self.trial.wake()
+            if self.on_drift is not None:
+                self.on_drift(self)
+        if drift.lift != before:
+            self._lift(drift.lift)
+
+    def _lift(self, by: float) -> None:
+        """Set every rate to so many times what it was given as."""
+        for readout in self._readouts():
+            if hasattr(readout, "rate"):
+                readout.rate = by * self.usual
+        if self.trial is not None and self.trial.body is not None:
+            self.trial.body.optimizer.rate = by * self.trial.rate
 
     def _grow(self) -> None:
-        """Give the names that have just come columns of the body, doubling them where they are all taken."""
+        """Give the names that have just come columns of the bodies, doubling them where they are all taken."""
         channels = self.inputs.channels
         wide = self.inputs.coded + channels.capacity
         named = range(len(channels.slots) - len(channels.fresh), len(channels.slots))
+        trial, readouts = self.trial, self._readouts()
+        learning = None if trial is None else trial.body
+        bodies = [self.layer] if learning is None else [self.layer, learning.layer]
         if self.network is None and self.pool is None and named[-1] >= self.own:
             self.pool = columns.pool(self.layer)
         if wide > self.layer.features:
             more = wide - self.layer.features
-            self.layer = columns.widened(self.layer, wide)
+            bodies = [columns.widened(layer, wide) for layer in bodies]
             size = self.view.room(channels.capacity)
-            if size > self.readout.features:
-                self.readout.widen(size)
+            for readout in readouts:
+                if size > readout.features:
+                    readout.widen(size)
             for track in self.tracks.values():
                 for sample in track.pending:
                     sample.widen(size, more)
         for slot, name in zip(named, channels.fresh, strict=True):
             if self.view.start + slot >= self.opened:
-                self.readout.open(self.view.start + slot)
+                for readout in readouts:
+                    readout.open(self.view.start + slot)
             if self.pool is not None and slot >= self.own:
-                self.layer = columns.drawn(self.layer, slot, self.pool, self.seed, name)
+                bodies = [columns.drawn(layer, slot, self.pool, self.seed, name) for layer in bodies]
         channels.fresh.clear()
+        self.layer = bodies[0]
         self.body = Body(self.layer)
+        if trial is not None and learning is not None:
+            trial.rebuilt(bodies[1])
 
     # --- on disk ---------------------------------------------------------------------------------------------------
 
@@ -383,11 +462,3 @@ class Online:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         disk.restore(self, state)
-
-
-def _readout(kind: str | Make, size: int, targets: Classes | Numbers, prior: float) -> Any:
-    if callable(kind):
-        return kind(size, max(2, len(targets.labels)) if isinstance(targets, Classes) else targets.width)
-    if isinstance(targets, Classes):
-        return OnlineLogistic(size, max(2, len(targets.labels)))
-    return RLS(size, targets.width, penalty=prior)

@@ -26,17 +26,23 @@ class Sample:
         What it held in units of scale, 0 where nothing: what likeness is measured by.
     """
 
-    __slots__ = ("base", "kept", "place", "traces", "x", "z")
+    __slots__ = ("base", "kept", "learning", "place", "traces", "x", "z")
 
     def __init__(
         self, x: Any, kept: dict[Hashable, Any], z: np.ndarray, base: np.ndarray | None, place: np.ndarray | None
     ) -> None:
         self.x, self.kept, self.z, self.base, self.place = x, kept, z, base, place
+        self.learning: np.ndarray | None = None  # what the readout of a learning body saw
         self.traces: dict[str, np.ndarray] | None = None  # the rule's, once they have moved on
 
     def widen(self, size: int, channels: int) -> None:
         """Make it what it would be had the readout seen `size` features, and had there been so many channels more."""
-        self.z = np.concatenate((self.z, np.zeros(size - len(self.z))))
+        more = np.zeros(size - len(self.z))
+        self.z = np.concatenate((self.z, more))
+        if self.traces is not None:  # of a rule that has begun anew
+            self.learning = self.traces = None
+        if self.learning is not None:
+            self.learning = np.concatenate((self.learning, more))
         if self.place is not None:
             self.place = np.concatenate((self.place, np.zeros(channels)))
 
@@ -52,11 +58,12 @@ class Track:
         What the encoder remembers.
     """
 
-    __slots__ = ("h", "memory", "pending", "traces")
+    __slots__ = ("h", "learning", "memory", "pending", "traces")
 
     def __init__(self, h: np.ndarray, memory: tuple[np.ndarray, ...]) -> None:
         self.h, self.memory = h, memory
         self.pending: deque[Sample] = deque()
+        self.learning: np.ndarray | None = None  # the state of a body that learns
         self.traces: dict[str, np.ndarray] | None = None  # the rule's, while it follows another stream
 
     def again(self, x: Any, kept: Mapping[Hashable, Any]) -> Sample | None:

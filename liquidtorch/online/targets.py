@@ -9,6 +9,8 @@ import numpy as np
 
 from ..errors import DataError
 
+MEMORY = 10_000.0  # samples that the spread of targets is taken over
+
 
 class Classes:
     """Give each class a number when it first comes.
@@ -65,9 +67,7 @@ class Numbers:
         try:
             found = np.array(y, dtype=np.float64).reshape(-1)  # None becomes NaN
         except (TypeError, ValueError):
-            raise DataError(
-                f"`y` must be {self._wanted()}; got {y!r}. For classes, use readout='logistic'."
-            ) from None
+            raise DataError(f"`y` must be {self._wanted()}; got {y!r}. For classes, use readout='logistic'.") from None
         if len(found) == 1 and found[0] != found[0]:
             return None
         if len(found) != self.width:
@@ -89,3 +89,28 @@ class Numbers:
         if self.horizon == 1:
             return dict(zip(self.names, found.tolist(), strict=True))
         return found if len(self.names) == 1 else found.reshape(self.horizon, -1)
+
+
+class Spread:
+    """Tell how far targets are from their mean, lately: the unit that errors are measured in.
+
+    Parameters
+    ----------
+    outputs : int
+    """
+
+    def __init__(self, outputs: int) -> None:
+        self.count, self.mean, self.square = np.zeros(outputs), np.zeros(outputs), np.zeros(outputs)
+
+    def tell(self, y: np.ndarray) -> None:
+        """Take the targets (O,) of one sample, NaN where unknown."""
+        seen = y == y
+        self.count[seen] = np.minimum(self.count[seen] + 1, MEMORY)
+        off = np.where(seen, y - self.mean, 0.0)
+        share = 1 / np.maximum(self.count, 1)
+        self.mean += share * off
+        self.square += np.where(seen, share * (off * (off - share * off) - self.square), 0.0)
+
+    def variance(self) -> np.ndarray:
+        """Return the variances (O,); 1 where there is none yet."""
+        return np.where(self.square > 0, self.square, 1.0)

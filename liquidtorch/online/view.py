@@ -13,7 +13,7 @@ BLOCK = 16
 
 
 class View:
-    """Lay out z = [y | coded channels | tanh(V [y | coded] + c) | other channels | zeros]: what comes later stands last.
+    """Lay out z = [y | coded channels | tanh(V [y | coded] + c) | other channels | zeros]: what comes later is last.
 
     The width of z is a multiple of 16: so wide are the blocks that dot products are summed in, and with whole blocks
     more zeros at the end change no bit of a sum.

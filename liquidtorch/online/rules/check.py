@@ -74,7 +74,7 @@ def gradient_check(
     Raises
     ------
     DataError
-        If there is no error to learn from.
+        If no answer is known, or there is no error to learn from.
     OptionError
         If the body is not made of one cell, or a rule does not fit it.
     ShapeError
@@ -140,8 +140,10 @@ def _asked_of_cell(cell: Cell, x: Floats, y: Floats, dt: Floats) -> Floats:
     with torch.no_grad():
         h = _rows(cell, x, dt).numpy()
     known = ~np.any(np.isnan(y), axis=1)
+    if not known.any():
+        raise DataError("`y` must hold a row that is known; got NaN in all of them.")
     head = readout.Ridge(h.shape[1], y.shape[1])
-    head.solve(torch.from_numpy(h[known]), torch.from_numpy(y[known]), penalties=[1e-6])
+    head.solve(torch.from_numpy(h[known]), torch.from_numpy(y[known]), select=1e-6)
     W, b = head.weight.numpy(), head.bias.numpy()
     return np.where(known[:, None], h @ W.T + b - np.nan_to_num(y), 0.0) @ W
 

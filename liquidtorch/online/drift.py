@@ -1,0 +1,122 @@
+"""Drift: watch how wrong the answers are and how strange the states, and act when that changes."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import OptionError, check_range
+from .detectors import detector, frozen, thawed
+
+MEMORY = 1000.0  # samples over which states are told to be strange or not
+
+
+class Detector(Protocol):
+    """What river's detectors are: `update` with a number, then ask whether its distribution has changed."""
+
+    drift_detected: bool
+
+    def update(self, x: float) -> Any:
+        """Take one more number."""
+        ...
+
+
+class Drift:
+    """Watch a stream of errors, and of states, for change, and say what is to be done then.
+
+    Parameters
+    ----------
+    error : detector, "adwin", "page_hinkley" or None
+        Watches the error of each label: 1 - p of the true class; or the error over its own mean so far. A river
+        detector, or its name.
+    state : detector, "adwin", "page_hinkley" or None
+        Watches how far the body's output is from its mean, for each unit in its own deviations: log of the mean square
+        (a Mahalanobis distance by the diagonal), labels or none.
+    loosen : float, 0 to 1
+        How much of its certainty the readout loses: see `loosen` of the readouts. Least squares, for logistic
+        regression has none.
+    boost : float, at least 1
+        What the rates are multiplied by; it decays.
+    decay : float, above 0, below 1
+        By how much, with every label, towards 1.
+
+    Raises
+    ------
+    OptionError
+        If nothing is watched, or an option is out of range.
+
+    Notes
+    -----
+    A state that is strange calls for a look, not for a new start: it wakes recurrent learning, and raises the rates;
+    the readout loses its certainty for errors alone.
+
+    Examples
+    --------
+    >>> drift = Drift("page_hinkley")
+    >>> [t for t in range(2000) if drift.wrong(0.1 if t < 1000 else 1.0)][0] in range(1000, 1200)
+    True
+    """
+
+    def __init__(
+        self, error: Detector | str | None = "adwin", state: Detector | str | None = None, *, loosen: float = 1.0,
+        boost: float = 1.0, decay: float = 0.99,
+    ) -> None:  # fmt: skip
+        self.error, self.state = _detector("error", error), _detector("state", state)
+        if self.error is None and self.state is None:
+            raise OptionError("`error` or `state` must be a detector; both are None. Leave out the drift altogether.")
+        self.loosen = check_range("loosen", loosen, 0, 1)
+        self.boost = check_range("boost", boost, 1)
+        self.decay = check_range("decay", decay, 0, 1, open_low=True)
+        self.lift = 1.0  # what the rates are multiplied by at present
+        self.moments: np.ndarray | None = None  # (2, O) mean and variance of the body's output
+        self.count = 0.0
+
+    def wrong(self, error: float) -> bool:
+        """Take the error of a label, at least 0, and return whether errors have changed."""
+        self.lift = 1 + (self.lift - 1) * self.decay
+        return self.error is not None and _changed(self.error, error) and self._raised()
+
+    def strange(self, y: np.ndarray) -> bool:
+        """Take the body's output, and return whether states have changed."""
+        if self.state is None:
+            return False
+        if self.moments is None:
+            self.moments = np.stack((y, np.ones_like(y)))
+        mean, variance = self.moments
+        off = y - mean
+        distance = float(np.log(np.mean(off * off / (variance + 1e-12)) + 1e-12))
+        self.count = min(self.count + 1, MEMORY)
+        mean += off / self.count
+        variance += (off * off - variance) / self.count
+        return self.count > MEMORY / 10 and _changed(self.state, distance) and self._raised()
+
+    def _raised(self) -> bool:
+        self.lift = self.boost
+        return True
+
+    def tree(self) -> dict[str, Any]:
+        """Return all of it as a tree of plain values and arrays."""
+        return {**vars(self), "error": frozen(self.error), "state": frozen(self.state)}
+
+    @classmethod
+    def of(cls, tree: dict[str, Any]) -> Drift:
+        """Make it again from what `tree` returned."""
+        drift = cls.__new__(cls)
+        vars(drift).update({**tree, "error": thawed(tree["error"]), "state": thawed(tree["state"])})
+        return drift
+
+
+def _changed(detector: Any, x: float) -> bool:
+    detector.update(x)
+    return bool(detector.drift_detected)
+
+
+def _detector(name: str, given: Any) -> Any:
+    if isinstance(given, str):
+        return detector(name, given)
+    if given is not None and not (hasattr(given, "update") and hasattr(given, "drift_detected")):
+        raise OptionError(
+            f"`{name}` must be a detector with `update` and `drift_detected`; got {given!r}. Use one of river.drift."
+        )
+    return given

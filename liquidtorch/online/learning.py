@@ -1,0 +1,92 @@
+"""A body that learns, beside the one that stays: its rule, its optimiser, its own readout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import OptionError
+from ..layers import Layer, Recurrent
+from . import rules
+from .descent import Adam
+from .rules.local import Local
+
+CLIP = 1.0  # norm of a gradient, for targets of unit scale
+Traces = dict[str, np.ndarray]
+
+
+def learns(layer: Layer) -> bool:
+    """Whether a layer has a single cell whose derivatives the rules know."""
+    return type(layer) is Recurrent and type(layer.cell).__name__ in Local.kinds
+
+
+class Learning:
+    """Advance a layer whose cell learns: `y, h = body.step(u, h, dt)`, then `body.learn(q)` for q = dL/dy.
+
+    Parameters
+    ----------
+    layer : Recurrent
+        In float64, on the CPU; its cell is written in place.
+    rule : str
+        See `rules.make`.
+    rate : float, above 0
+        Of Adam.
+    budget : float
+        Of the rule "auto".
+
+    Raises
+    ------
+    OptionError
+        If the layer has no single cell, or its cell none of what the rule needs.
+    """
+
+    def __init__(self, layer: Layer, rule: str, rate: float, budget: float) -> None:
+        if type(layer) is not Recurrent:
+            raise OptionError(
+                f"`rule` must be 'readout' for {type(layer).__name__}; got {rule!r} (it has no single cell that could "
+                "learn). Use Recurrent of a cell."
+            )
+        self.layer, self.name = layer, rule
+        self.outputs, self._units = layer.outputs, layer.cell.units
+        self.rule = rules.make(rule, layer.cell, budget=budget)
+        self.optimizer = Adam(layer.cell, rate=rate, clip=CLIP)
+
+    def step(self, u: np.ndarray, h: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the output and the state after a sample; the traces move along."""
+        h = self.rule.step(u, h, dt)
+        return h[: self.outputs], h
+
+    def learn(self, g: np.ndarray) -> None:
+        """Go one step down the gradient, for g = dL/dy (O,) where the traces are."""
+        q = np.zeros(self._units)
+        q[: self.outputs] = g
+        self.optimizer.step(self.rule.gradient(q))
+        self.rule.changed()
+
+    def kept(self) -> Traces:
+        """Return a copy of the traces as they are."""
+        return {name: array.copy() for name, array in self.rule.arrays().items()}
+
+    def put(self, traces: Traces | None) -> None:
+        """Set the traces to what `kept` returned; None: to those of a start."""
+        if traces is None:
+            self.rule.reset()
+            return
+        for name, array in self.rule.arrays().items():
+            array[...] = traces[name]
+
+    def state(self) -> dict[str, Any]:
+        """Return the traces and the optimiser's moments."""
+        return {
+            "traces": self.kept(),
+            "moments": {k: v.copy() for k, v in self.optimizer.arrays().items()},
+            "rate": self.optimizer.rate,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set them to what `state` returned."""
+        self.put(state["traces"])
+        for name, array in self.optimizer.arrays().items():
+            array[...] = state["moments"][name]
+        self.optimizer.rate = state["rate"]
