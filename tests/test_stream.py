@@ -34,6 +34,7 @@ from liquidtorch.stream.pipe import Pipe
 from liquidtorch.stream.sample import Reader, Sample
 from liquidtorch.stream.score import Score
 from liquidtorch.stream.signals import Stop
+from liquidtorch.stream.sinks import Written
 from liquidtorch.stream.tables import Table
 from liquidtorch.stream.when import When, elapsed, when
 from liquidtorch.task import Task
@@ -569,3 +570,21 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path: Pa
     assert [p.name for p in sorted(tmp_path.glob("checkpoint-*"))] == ["checkpoint-00000003", "checkpoint-00000004"]
     checkpoints.sweep()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_predictions_are_out_before_the_checkpoint_and_acknowledged_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other order loses something when a kill comes in between."""
+    path = table(tmp_path / "d.csv", rows(3))
+    order = []
+    for kind, verb in ((Written, "settle"), (Checkpoints, "write"), (Table, "settled")):
+        before = getattr(kind, verb)
+
+        def noted(self: Any, *given: Any, before: Any = before, verb: str = verb) -> Any:
+            order.append(verb)
+            return before(self, *given)
+
+        monkeypatch.setattr(kind, verb, noted)
+    streamed(tmp_path / "s", path, out=str(tmp_path / "p.csv"), records=2)
+    assert order == ["settle", "write", "settled"] * 3  # at the beginning, after two records, at the end

@@ -97,6 +97,8 @@ def test_a_run_goes_on_learning(runs: Path, tmp_path: Path, capsys: pytest.Captu
     assert cli.main(["stream", str(run), str(runs / "now.csv")]) == 0
     again = capsys.readouterr()
     assert again.out == "pump,at,prediction\n"
+    assert cli.main(["stream", str(run), str(runs / "now.csv"), "--rule", "exact"]) == 2
+    assert "`rule` must be left out where a stream goes on: it is as it began; got 'exact'." in capsys.readouterr().err
     assert "so far 320 records" in again.err
     assert cli.main(["stream", str(run), str(runs / "now.csv"), "--fresh"]) == 0
     assert capsys.readouterr().out == said.out
@@ -180,14 +182,15 @@ def test_a_sensor_a_kill_and_ctrl_c(runs: Path, tmp_path: Path) -> None:
             running.stdin.write(json.dumps(row) + "\n")
         running.stdin.flush()
         if way == signal.SIGINT:
-            assert running.stdout.readline() == "", "all thirty are repeats"
+            until(lambda: status(run)["repeats"] == 30)
         else:
             heard = [json.loads(running.stdout.readline()) for _ in range(30)]
             assert [h["at"] for h in heard] == [row["at"] for row in sent[:30]]
             until(lambda: status(run)["records"] == 30)
         running.send_signal(way)
-        _, error = running.communicate(timeout=60)
+        said, error = running.communicate(timeout=60)
     assert running.returncode == 0
+    assert said == "", "all thirty are repeats"
     assert "stopped by SIGINT: 30 records, 30 learned" in error
     assert error.splitlines()[-1] == f"checkpoint made; go on with: liquid stream {run} -"
 
@@ -205,6 +208,8 @@ def test_a_sensor_a_kill_and_ctrl_c(runs: Path, tmp_path: Path) -> None:
         (["RUN", "now.csv", "--every", "0"], "`every` must be a number above 0; got 0.0."),
         (["RUN", "now.csv", "--every", "soon"], "`every` must be a number; got 'soon'."),
         (["RUN", "now.csv", "--records", "20000"], "`records` must be a whole number at least 1 and at most 10000"),
+        (["RUN", "now.csv", "--drift", "adwn"], "`drift` must be one of 'adwin', 'page_hinkley', 'none'; got 'adwn'."),
+        (["RUN", "now.csv", "--rule", "exat"], "`rule` must be"),
         (["RUN", "now.csv", "--out", "p.xls"], "`out` must end in .csv, .jsonl or .ndjson, or be -; got 'p.xls'."),
         (["RUN", "now.csv", "--out", "now.csv"], "`out` must be a new file, or the one this stream was writing"),
         (["RUN", "mqtt://x/a", "--out", "mqtt://x:1883/a"], "`out` must be another topic than the source"),

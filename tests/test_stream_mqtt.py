@@ -233,10 +233,31 @@ def test_an_account_is_asked_for_and_never_shown(
     until(lambda: (tmp_path / "stream" / "status.json").exists())
     friend = Friend(broker.port, username="ann", password="sesame")
     friend.publish(TOPIC, records(3))
-    until(lambda: len(records(3)) == 3)
     said = finish(running)
+    assert subject.learned(tmp_path / "stream")[1]["counts"]["records"] <= 3
     friend.close()
     broker.stop()
     assert "sesame" not in said + "".join(capfd.readouterr())
     for path in (tmp_path / "stream").rglob("*"):
         assert path.is_dir() or b"sesame" not in path.read_bytes()
+
+
+def test_an_encrypted_connection_trusts_whom_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = shutil.which("openssl")
+    if program is None:
+        assert not os.environ.get("CI"), "CI must have openssl"
+        pytest.skip("openssl is not installed")
+    given = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    given += ["-subj", "/CN=plant", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([program, *given], check=True, capture_output=True)
+    (tmp_path / "key.pem").chmod(0o644)
+    certificate = str(tmp_path / "cert.pem")
+    broker = Broker(tmp_path / "broker", f"certfile {certificate}", f"keyfile {tmp_path / 'key.pem'}")
+    url = broker.url(TOPIC).replace("mqtt://", "mqtts://")
+    assert "must be a broker that answers; self" in connection_error(url)  # self-signed, says OpenSSL
+    assert "`ca`, `cert` and `key` must be files for TLS" in connection_error(url, ca="absent.pem")
+    running = start(tmp_path / "stream", url, f"ca={certificate}")
+    until(lambda: (tmp_path / "stream" / "status.json").exists())
+    finish(running)
+    broker.stop()

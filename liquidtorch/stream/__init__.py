@@ -116,8 +116,6 @@ def _stream(
         return service.counts
     how = f"stopped by {stop.asked}" if stop.asked else f"{source} has ended"
     say(f"{how}: {service.summary()}")
-    if service.counts["rejected"]:
-        say(f"set aside: {folder / 'dead.jsonl'}")
     if not kept:
         say("predictions could not be delivered: the last checkpoint stands, and what came after it will come again")
     elif stop.asked:
@@ -127,11 +125,23 @@ def _stream(
 
 def _learner(network: Any, saved: Path | None, options: Options) -> Learner:
     from ..online import Online
+    from ..online.drift import Drift
     from .learner import Learner
 
+    patience = max(options.waiting, network.task.horizon) + 1  # it is told which samples to forget before that
     if saved is not None:
-        return Learner(Online.load(saved), network.task)
-    return Learner(Online(network, patience=max(options.waiting, network.task.horizon) + 1), network.task)
+        for name in ("rule", "drift"):
+            if getattr(options, name) is not None:
+                raise OptionError(
+                    f"`{name}` must be left out where a stream goes on: it is as it began; "
+                    f"got {getattr(options, name)!r}. Leave it out, or start anew with --fresh."
+                )
+        model = Online.load(saved)
+        model.patience = patience
+    else:
+        watch = None if options.drift == "none" else Drift(options.drift or "adwin")
+        model = Online(network, rule=options.rule or "auto", drift=watch, patience=patience)
+    return Learner(model, network.task)
 
 
 def _ends(

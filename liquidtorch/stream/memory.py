@@ -120,7 +120,7 @@ class Memory:
                 self._seen.popitem(last=False)
             if waiting is not None:
                 self._waiting[key] = waiting
-                if len(self._waiting) > self._most_waiting:
+                while len(self._waiting) > self._most_waiting:
                     (series, _), late = self._waiting.popitem(last=False)
                     gone.samples.append((series, late))
         return gone

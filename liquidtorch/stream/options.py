@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import OptionError, check_range
+from ..errors import OptionError, check_choice, check_range
 
+DRIFT = ("adwin", "page_hinkley", "none")
 RECORDS = 10_000  # whose series and time are remembered, of all series together: an older repeat is put aside
 
 
@@ -38,6 +39,11 @@ class Options:
         Most seconds between checkpoints.
     records : int, from 1 to 10,000
         Most records between checkpoints.
+    rule : str or None
+        How the body learns (`Online`); None: "auto", or as when the stream began, which it cannot differ from.
+    drift : "adwin", "page_hinkley", "none" or None
+        What watches the errors for drift, after which the readout loses its certainty (`online.drift.Drift`); None:
+        "adwin", or as when the stream began.
     waiting : int, at least 0
         How many samples may wait for a late label.
     largest : int, at least 2
@@ -50,12 +56,14 @@ class Options:
     Examples
     --------
     >>> Options(every=60.0, password="sesame")
-    Options(out=None, every=60.0, records=10000, waiting=1000, largest=1048576)
+    Options(out=None, every=60.0, records=10000, rule=None, drift=None, waiting=1000, largest=1048576)
     """
 
     out: str | None = _option(None, "File, -, or mqtt://HOST/TOPIC; default -, or TOPIC/predictions.", "OUT")
     every: float = _option(10.0, "Most seconds between checkpoints.", "SECONDS")
     records: int = _option(RECORDS, "Most records between checkpoints.", "N")
+    rule: str | None = _option(None, "How the body learns: readout (not at all), exact, ...; default auto.", "RULE")
+    drift: str | None = _option(None, f"What watches for drift: {', '.join(DRIFT)}; default adwin.", "DETECTOR")
     waiting: int = _option(1000, "Samples that may wait for a late label.", "N")
     largest: int = _option(2**20, "Most bytes of a record.", "BYTES")
     user: str | None = _secret("LIQUID_MQTT_USER")
@@ -65,6 +73,8 @@ class Options:
     key: str | None = _secret("LIQUID_MQTT_KEY")
 
     def __post_init__(self) -> None:
+        if self.drift is not None:
+            check_choice("drift", self.drift, DRIFT)
         check_range("every", self.every, 0, open_low=True)
         for name, low, high in (("records", 1, RECORDS), ("waiting", 0, 10**6), ("largest", 2, 2**28)):
             object.__setattr__(self, name, check_range(name, getattr(self, name), low, high, whole=True))

@@ -68,7 +68,7 @@ class Service:
         self.counts: dict[str, int] = dict.fromkeys(COUNTS, 0)
         self._positions: dict[str, Any] = {}  # of sources, by name
         self._written: dict[str, Any] = {}  # and of sinks
-        self._restored = False
+        self._restored = self._complained = False
         self._since = 0  # records since the last checkpoint
         self._made = self._said = time.monotonic()
         self.heard = True  # whether somebody still reads the predictions
@@ -123,6 +123,9 @@ class Service:
                 names = ", ".join(f.name for f in self._reader.features[:9])
                 raise Rejected(f"a record must hold a feature ({names}); this one holds none")
         except Rejected as e:
+            if not self._complained:  # once: a whole stream of them is likely a misunderstanding
+                self._complained = True
+                self._say(f"set aside ({message.place}): {e}; this and others are in {self._dead.path}")
             self.counts["rejected"] += 1
             self.counts["unkept"] += not self._dead.put(message, str(e))
             return
