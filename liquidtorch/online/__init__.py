@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .channels import Channels
+from .drift import Drift
 from .online import Online
 from .prequential import Evaluation, evaluate
 
-__all__ = ["Channels", "Evaluation", "Online", "evaluate"]
+__all__ = ["Channels", "Drift", "Evaluation", "Online", "evaluate"]

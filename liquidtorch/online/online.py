@@ -44,17 +44,17 @@ class Online:
         How the body learns: "readout", not at all; or a rule of `rules.make`, by which a copy of the model learns it,
         which answers only while it does better (`Trial`). "auto": by the most exact rule within `budget`, where the
         layer is a `Recurrent` of a cell that rules know; else "readout".
-    readout : "auto", "rls", "logistic" or function (features, outputs) -> readout
-        Of least squares, for numbers, or of logistic regression, for classes. "auto": what a network's task asks for;
-        "rls" for a layer.
+    readout : "auto", "rls", "bank", "logistic" or function (features, outputs) -> readout
+        Of least squares, for numbers, a bank of such that forget differently, or logistic regression, for classes.
+        "auto": logistic for classes, else least squares, as a network's task or `classes` says.
     classes : bool, optional
         Whether a layer's labels are classes, where `readout` is a function and does not say so.
     drift : Drift, optional
         What is watched for change, and what is done then: the readout is loosened, rates are raised, a body that learns
         is tried again, and `on_drift(online)` is called, if set.
     prior : float, above 0, optional
-        For "rls": how many samples of unit size the weights that the readout starts with are worth; 100 for a network,
-        1 for a layer, whose are 0, if left out.
+        For "rls" and "bank": how many samples of unit size the weights that the readout starts with are worth. Left
+        out, 100 for a network; 1 for a layer, whose are 0.
     names : sequence of hashables, optional
         What the columns of a layer are called, in their order. Left out, columns belong to the names as they come
         (rows: to their places). With `()` no column belongs to a name: weights for each are drawn from its name when

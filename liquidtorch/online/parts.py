@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import OptionError, check_choice, check_range
 from ..layers import Layer
 from ..model import LiquidNetwork
-from ..readout import RLS, OnlineLogistic
+from ..readout import RLS, Bank, OnlineLogistic
 from . import columns
 from .channels import Channels
 from .inputs import Encoded, Running, row_names
@@ -38,7 +38,7 @@ class Parts(NamedTuple):
 def of_network(network: LiquidNetwork, kind: str | Make, prior: float | None) -> Parts:
     """Return the parts of a fitted network: its readout's weights are where learning starts."""
     classes = network.task.classifies
-    if kind in ("rls", "logistic") and (kind == "logistic") != classes:
+    if kind in ("rls", "bank", "logistic") and (kind == "logistic") != classes:
         raise OptionError(f"`readout` must be 'auto' for a network whose task is {network.task.kind!r}; got {kind!r}.")
     view, W, b = start(network)
     task = network.task
@@ -58,7 +58,7 @@ def of_layer(
     targets: Sequence[str] | None,
 ) -> Parts:  # fmt: skip
     """Return the parts of a layer: channels of unit scale before it, and a readout that knows nothing."""
-    if classes is not None and kind in ("rls", "logistic"):
+    if classes is not None and kind in ("rls", "bank", "logistic"):
         raise OptionError("`classes` must be left out where `readout` says it; got both.")
     given = row_names(names)
     channels = Channels(layer.features, given or ())
@@ -82,5 +82,7 @@ def _readout(kind: str | Make, size: int, targets: Classes | Numbers, prior: flo
     outputs = max(2, len(targets.labels)) if isinstance(targets, Classes) else targets.width
     if not isinstance(kind, str):
         return kind(size, outputs)
-    check_choice("readout", kind, ("auto", "rls", "logistic"))
-    return OnlineLogistic(size, outputs) if isinstance(targets, Classes) else RLS(size, outputs, penalty=prior)
+    check_choice("readout", kind, ("auto", "rls", "bank", "logistic"))
+    if isinstance(targets, Classes):
+        return OnlineLogistic(size, outputs)
+    return (Bank if kind == "bank" else RLS)(size, outputs, penalty=prior)

@@ -38,6 +38,8 @@ class OnlineClassifier(base.Classifier):
         Of the reservoir's weights; for "echo" alone.
     scale : float
         Of the reservoir's input weights, for channels of unit scale; for "echo" alone.
+    rule : str
+        By which a cell is learned, see `Online`; "readout": not at all, as "echo" never is.
     rate : float, above 0
         Of the readout: see `readout.OnlineLogistic`.
     match : "nearest" or "values"
@@ -63,10 +65,18 @@ class OnlineClassifier(base.Classifier):
 
     def __init__(
         self, units: int = 64, body: str = "echo", tau: Tau = (1.0, 50.0), radius: float = 0.9, density: float = 0.2,
-        scale: float = 0.33, rate: float = 1.0, match: str = "nearest", patience: int = 1000, seed: int | None = 0,
+        scale: float = 0.33, rule: str = "auto", rate: float = 1.0, match: str = "nearest", patience: int = 1000,
+        seed: int | None = 0,
     ) -> None:  # fmt: skip
         self.units, self.body, self.tau, self.radius, self.density = units, body, tau, radius, density
-        self.scale, self.rate, self.match, self.patience, self.seed = scale, rate, match, patience, seed
+        self.scale, self.rule, self.rate, self.match, self.patience, self.seed = (
+            scale,
+            rule,
+            rate,
+            match,
+            patience,
+            seed,
+        )
         self.online = _online(self, lambda features, classes: OnlineLogistic(features, classes, rate=rate), True)
 
     @property
@@ -76,6 +86,10 @@ class OnlineClassifier(base.Classifier):
     def learn_one(self, x: dict[Hashable, Any], y: Any, *, dt: float = 1.0, key: Hashable = None) -> None:
         """Learn the class of a sample."""
         self.online.learn_one(x, y, dt, key=key)
+
+    def learn_many(self, X: Any, y: Any) -> None:
+        """Learn the rows of a DataFrame one after the other."""
+        self.online.learn_many(X, y)
 
     def predict_one(self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None) -> Any:
         """Let a sample arrive, and return its likeliest class; None before there is any."""
@@ -103,6 +117,8 @@ class OnlineRegressor(base.Regressor):
         Of the reservoir's weights; for "echo" alone.
     scale : float
         Of the reservoir's input weights, for channels of unit scale; for "echo" alone.
+    rule : str
+        By which a cell is learned, see `Online`; "readout": not at all, as "echo" never is.
     forgetting : float, above 0, at most 1
         Of the readout: see `readout.RLS`.
     prior : float, above 0
@@ -128,12 +144,12 @@ class OnlineRegressor(base.Regressor):
 
     def __init__(
         self, units: int = 64, body: str = "echo", tau: Tau = (1.0, 50.0), radius: float = 0.9, density: float = 0.2,
-        scale: float = 0.33, forgetting: float = 1.0, prior: float = 1.0, match: str = "nearest", patience: int = 1000,
-        seed: int | None = 0,
+        scale: float = 0.33, rule: str = "auto", forgetting: float = 1.0, prior: float = 1.0, match: str = "nearest",
+        patience: int = 1000, seed: int | None = 0,
     ) -> None:  # fmt: skip
         self.units, self.body, self.tau, self.radius, self.density = units, body, tau, radius, density
-        self.scale, self.forgetting, self.prior, self.match, self.patience = scale, forgetting, prior, match, patience
-        self.seed = seed
+        self.scale, self.rule, self.forgetting, self.prior = scale, rule, forgetting, prior
+        self.match, self.patience, self.seed = match, patience, seed
         self.online = _online(
             self, lambda features, outputs: RLS(features, outputs, forgetting=forgetting, penalty=prior), False
         )  # fmt: skip
@@ -141,6 +157,10 @@ class OnlineRegressor(base.Regressor):
     def learn_one(self, x: dict[Hashable, Any], y: float, *, dt: float = 1.0, key: Hashable = None) -> None:
         """Learn the number of a sample."""
         self.online.learn_one(x, y, dt, key=key)
+
+    def learn_many(self, X: Any, y: Any) -> None:
+        """Learn the rows of a DataFrame one after the other."""
+        self.online.learn_many(X, y)
 
     def predict_one(self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None) -> float:
         """Let a sample arrive, and return its number."""
@@ -151,7 +171,8 @@ def _online(model: Any, readout: Any, classes: bool) -> Online:
     seed = int(torch.seed() % 2**31) if model.seed is None else model.seed
     layer = _layer(model, seed)
     return Online(
-        layer, readout=readout, classes=classes, names=(), patience=model.patience, match=model.match, seed=seed
+        layer, rule=model.rule, readout=readout, classes=classes, names=(), patience=model.patience,
+        match=model.match, seed=seed,
     )  # fmt: skip
 
 
