@@ -19,7 +19,7 @@ import pytest
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 
 
-def until(found: Callable[[], Any], seconds: float = 60.0) -> Any:
+def until(found: Callable[[], Any], seconds: float = 240.0) -> Any:
     """Wait for something to be true, and return it."""
     end = time.monotonic() + seconds
     while not (value := found()):

@@ -188,7 +188,7 @@ def test_a_sensor_a_kill_and_ctrl_c(runs: Path, tmp_path: Path) -> None:
             assert [h["at"] for h in heard] == [row["at"] for row in sent[:30]]
             until(lambda: status(run)["records"] == 30)
         running.send_signal(way)
-        said, error = running.communicate(timeout=60)
+        said, error = running.communicate(timeout=240)
     assert running.returncode == 0
     assert said == "", "all thirty are repeats"
     assert "stopped by SIGINT: 30 records, 30 learned" in error
