@@ -60,6 +60,7 @@ class Service:
     ) -> None:
         self._reader, self._learner, self._source, self._sink = reader, learner, source, sink
         self._folder, self._options, self._say = folder, options, say
+        self._columns = learner.columns
         self._memory = Memory(reader.median_dt, reader.unit, waiting=options.waiting)
         self._ahead = Ahead(learner.task) if learner.task.kind == "forecast" else None
         self.score = Score(learner.task)
@@ -182,7 +183,7 @@ class Service:
             row[self._reader.series] = sample.series
         if self._reader.time is not None:
             row[self._reader.time] = sample.stamp
-        row.update(zip(self._learner.columns, shown, strict=True))
+        row.update(zip(self._columns, shown, strict=True))
         try:
             self._sink.put(row)
         except BrokenPipeError:
