@@ -45,6 +45,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/echo.py
 	$(BIN)/python benchmarks/reservoir.py
 	$(BIN)/python benchmarks/resilience.py
+	$(BIN)/python benchmarks/online.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:

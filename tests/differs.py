@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 
+import learners
 import libraries
 import spikes
 import steppers
@@ -42,7 +43,7 @@ def differs(
 ) -> bool:  # fmt: skip
     with libraries.loaded(path):
         return (
-            bool(steppers.faults())
+            bool(steppers.faults() or learners.faults())
             or any(
                 spikes.differences(problem.run("fast", dtype), wanted)
                 for problem, wanted in spiking

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
+import learners
 import libraries
 import numpy as np
 import spikes
@@ -60,7 +61,7 @@ def main() -> None:
     for room in (gated, diagonal, conductance, sparse, events):
         room.run = run_exactly  # pyright: ignore
     with libraries.loaded(sys.argv[1]):
-        print("\n".join([*sequences(), *liquids(), *steppers.faults(), "done"]))
+        print("\n".join([*sequences(), *liquids(), *steppers.faults(), *learners.faults(), "done"]))
 
 
 if __name__ == "__main__":

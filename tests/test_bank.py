@@ -53,7 +53,7 @@ def test_it_is_about_as_good_as_the_best_before_and_after_a_change() -> None:
     others = np.array([[one.learn(a, b) for one in alone] for a, b in zip(z, y, strict=True)])
     for part in (slice(50, 600), slice(700, 1200)):
         each = np.square(others[part]).mean(0)
-        assert (np.square(own[part]).mean(0) < 1.05 * each.min(0)).all()
+        assert (np.square(own[part]).mean(0) < 1.1 * each.min(0)).all()
     assert others[part][:, 0, 1].std() > 5 * own[part][:, 1].std(), "one that forgets nothing must be lost"
     assert bank.shares[:, 1].argmax() == 1
 

@@ -137,6 +137,8 @@ def test_any_cell_is_truncated_through_autograd(steps: int) -> None:
     last = len(s.x) - 1
     assert apart(rule.gradient(s.q[last]), bptt(c, s, max(0, last + 1 - steps), last)) < EXACT
     assert rules.make("readout", c).step(s.x[0], np.zeros(5), 1.0).shape == (5,)
+    numbers = sum(p.numel() for p in c.parameters())
+    assert rule.cost == (3 * steps * numbers, steps * (FEATURES + 5 + 1) * 8)  # forward, and twice that back
 
 
 # radius of W_h, range of tau -> mean cosines that another program measured by the same recipe
@@ -196,6 +198,8 @@ def test_costs_are_counted_operations(name: str) -> None:
         assert rule.cost.multiply_adds == unfolds * p * (moves + H) + p * rows
     assert rules.make("eprop", c).cost == (H * p * (unfolds + 1), H * p * 8)
     assert rules.make("readout", c).cost == (0, 0)
+    back = unfolds * (H + H * felt.sum(1).max() + H * p)  # the leak, the synapses and the parameters of a step
+    assert rules.make("tbptt:7", c).cost == (7 * back, 7 * back * 8)
     forced = Traced("dense", local(c), Dense).cost.multiply_adds
     assert forced == unfolds * (H * H * H * p + H * p) + H * H * p
 
@@ -246,6 +250,7 @@ def test_arrays_restore_and_reset_forgets(name: str, spec: str) -> None:
 def test_what_is_written_into_the_parameters_is_read(name: str) -> None:
     c = cell(name)
     s = stream(c)
+    s.dt[:] = 0.7
     rule = rules.make("exact", c)
     before = learned(rule, s)
     with torch.no_grad():

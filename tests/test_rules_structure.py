@@ -42,21 +42,25 @@ def rewire(cell: Cell, live_h: torch.Tensor, live_x: torch.Tensor) -> None:
     cell._relist()
 
 
-def grown(kind: str, seed: int = 0, loops: bool = True) -> Cell:
-    """Make a cell of seven units in a ring with shortcuts, some of which feel themselves, and two free slots."""
+def grown(kind: str, seed: int = 0, loops: bool = True, first: int = 0) -> Cell:
+    """Make a cell of seven units in a ring with shortcuts, some of which feel themselves, and two free slots.
+
+    The ring is made of the units from `first` on.
+    """
     torch.manual_seed(seed)
     seven = ring(UNITS - 2, loops, seed)
     wiring = ring(UNITS, loops, seed)
     made = CELLS[kind](wiring).double()
     live_h, live_x = torch.zeros_like(made.live_h), made.live_x.clone()
-    live_h[:-2, :-2] = torch.from_numpy((seven.recurrent != 0).astype(float))
+    taken = slice(first, first + UNITS - 2)
+    live_h[taken, taken] = torch.from_numpy((seven.recurrent != 0).astype(float))
     rewire(made, live_h, live_x)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             parameter.copy_(
                 parameter + 0.1 * torch.randn_like(parameter) if name != "erev" else torch.randn(UNITS, UNITS)
             )
-    free(made, [UNITS - 2, UNITS - 1])
+    free(made, [i for i in range(UNITS) if not first <= i < first + UNITS - 2])
     return made
 
 
@@ -117,6 +121,18 @@ def test_exact_rules_stay_exact_after_a_split(kind: str, share: float, layout: s
     found = learned(rule, after, h)
     assert apart(found, bptt(c, s)) < EXACT
     assert all(np.abs(found[n][7]).max() > 0 for n, axes in c.axes.items() if axes == "H")
+
+
+@pytest.mark.parametrize(("first", "parent", "child"), [(0, 0, 7), (2, 2, 0), (2, 5, 1), (1, 4, 0)])
+@pytest.mark.parametrize("kind", CELLS)
+def test_wherever_the_slots_are(kind: str, first: int, parent: int, child: int) -> None:
+    c = grown(kind, first=first)
+    rule = rules.make("exact", c)
+    s, before, after = halves(c)
+    h = run(rule, before, np.zeros(UNITS))
+    rule.follow(split(c, parent, child, 0.3))
+    h[child] = h[parent]
+    assert apart(learned(rule, after, h), bptt(c, s)) < EXACT
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -232,6 +248,12 @@ def test_exact_rules_stay_exact_when_something_dies_that_reached_nobody_alone(ki
     assert apart(found, true) < EXACT
 
 
+def along_the_leak(rule: Any) -> dict[str, np.ndarray]:
+    """Return the traces along the leak by parameter; those of e-prop are all it has."""
+    traces = rule.traces if rule.apart is None else rule.apart
+    return {n: a.copy() for n, a in rule.local.scatter(traces.x).items()}
+
+
 def test_a_place_that_dies_and_is_born_again_starts_from_nothing() -> None:
     c = grown("leaky")
     to, source = (int(i) for i in c.live_h.nonzero()[0])
@@ -241,6 +263,7 @@ def test_a_place_that_dies_and_is_born_again_starts_from_nothing() -> None:
         run(rule, halves(c)[1], np.zeros(UNITS))
         q = np.ones(UNITS)
         kept = {n: g.copy() for n, g in rule.gradient(q).items()}
+        own = along_the_leak(rule)
         same, x_same = [(to, source)], [(feels, feature)]
         rule.follow(change(dead=same, born=same, dead_x=x_same, born_x=x_same))
         g = rule.gradient(q)
@@ -249,6 +272,9 @@ def test_a_place_that_dies_and_is_born_again_starts_from_nothing() -> None:
         kept["W_h"][to, source] = kept["W_x"][feels, feature] = 0
         for name in kept:
             assert_allclose(g[name], kept[name], rtol=1e-12, err_msg=name)
+        own["W_h"][to, source] = own["W_x"][feels, feature] = 0
+        for name, array in along_the_leak(rule).items():
+            assert_allclose(array, own[name], rtol=1e-12, err_msg=name)
 
 
 def test_a_unit_that_dies_is_forgotten() -> None:

@@ -9,7 +9,9 @@ import numpy as np
 from ..errors import OptionError, check_range
 from .detectors import detector, frozen, thawed
 
-MEMORY = 1000.0  # samples over which states are told to be strange or not
+MEMORY = 1000.0  # samples over which it is told what is usual
+LATELY = 50.0
+BLOCK = 10  # states in a row are alike: a detector is told of means over so many
 
 
 class Detector(Protocol):
@@ -32,7 +34,7 @@ class Drift:
         detector, or its name.
     state : detector, "adwin", "page_hinkley" or None
         Watches how far the body's output is from its mean, for each unit in its own deviations: log of the mean square
-        (a Mahalanobis distance by the diagonal), labels or none.
+        (a Mahalanobis distance by the diagonal), the mean of ten samples at a time, labels or none.
     loosen : float, 0 to 1
         How much of its certainty the readout loses: see `loosen` of the readouts. Least squares, for logistic
         regression has none.
@@ -48,8 +50,9 @@ class Drift:
 
     Notes
     -----
-    A state that is strange calls for a look, not for a new start: it wakes recurrent learning, and raises the rates;
-    the readout loses its certainty for errors alone.
+    Errors that fall are a change too, but no reason to act: only where they lately (about 50 labels) were above what
+    is usual (1000) is it a drift. A state that is strange calls for a look, not for a new start: it wakes recurrent
+    learning, and raises the rates; the readout loses its certainty for errors alone.
 
     Examples
     --------
@@ -70,12 +73,19 @@ class Drift:
         self.decay = check_range("decay", decay, 0, 1, open_low=True)
         self.lift = 1.0  # what the rates are multiplied by at present
         self.moments: np.ndarray | None = None  # (2, O) mean and variance of the body's output
-        self.count = 0.0
+        self.count = self.told = 0.0
+        self.block: list[float] = []  # distances not yet told of
+        self.lately = self.usual = 0.0  # mean errors
 
     def wrong(self, error: float) -> bool:
         """Take the error of a label, at least 0, and return whether errors have changed."""
         self.lift = 1 + (self.lift - 1) * self.decay
-        return self.error is not None and _changed(self.error, error) and self._raised()
+        if self.error is None:
+            return False
+        self.told += 1
+        self.lately += (error - self.lately) / min(self.told, LATELY)
+        self.usual += (error - self.usual) / min(self.told, MEMORY)
+        return _changed(self.error, error) and self.lately > self.usual and self._raised()
 
     def strange(self, y: np.ndarray) -> bool:
         """Take the body's output, and return whether states have changed."""
@@ -89,7 +99,14 @@ class Drift:
         self.count = min(self.count + 1, MEMORY)
         mean += off / self.count
         variance += (off * off - variance) / self.count
-        return self.count > MEMORY / 10 and _changed(self.state, distance) and self._raised()
+        if self.count <= MEMORY / 10:
+            return False
+        self.block.append(distance)
+        if len(self.block) < BLOCK:
+            return False
+        distance = sum(self.block) / BLOCK
+        self.block.clear()
+        return _changed(self.state, distance) and self._raised()
 
     def _raised(self) -> bool:
         self.lift = self.boost

@@ -334,6 +334,8 @@ class Online:
             track.pending.popleft()
             self.forgotten += 1
         self.seen += 1
+        if self.drift is not None and self.drift.strange(y):
+            self._drifted(self.drift, False)
         return sample
 
     def _readouts(self) -> list[Any]:
@@ -357,7 +359,11 @@ class Online:
             if other is not None:
                 self._judge(trial, self._loss(error, target), self._loss(other, target))
         if self.drift is not None:
-            self._watch(self.drift, self._loss(error, target), sample)
+            before = self.drift.lift
+            if self.drift.wrong(math.sqrt(self._loss(error, target))):
+                self._drifted(self.drift, True)
+            elif self.drift.lift != before:
+                self._lift(self.drift.lift)
 
     def _loss(self, error: np.ndarray, target: Any) -> float:
         """Return 1 - p of the true class, or the mean square of what errors are of their targets' deviations."""
@@ -366,8 +372,7 @@ class Online:
         return float(np.nanmean(error * error / self.spread.variance()))
 
     def _judge(self, trial: Trial, still: float, learning: float) -> None:
-        if trial.judge(still, learning) == "keep":
-            assert trial.body is not None
+        if trial.judge(still, learning) and trial.body is not None:
             self.layer, self.readout = copy.deepcopy(trial.body.layer), copy.deepcopy(trial.readout)
             self.body = Body(self.layer)
             for track in self.tracks.values():
@@ -377,22 +382,17 @@ class Online:
                     if sample.learning is not None:
                         sample.z = sample.learning
 
-    def _watch(self, drift: Drift, loss: float, sample: Sample) -> None:
-        """Tell the drift's detectors, and act where they say that something has changed."""
-        before = drift.lift
-        wrong = drift.wrong(math.sqrt(loss))
-        strange = drift.strange(sample.z[: self.view.outputs])
-        if wrong or strange:
-            self.drifts.append(self.seen)
-            for readout in self._readouts():
-                if wrong and drift.loosen and hasattr(readout, "loosen"):
-                    readout.loosen(drift.loosen)
-            if self.trial is not None:
-                self.trial.wake()
-            if self.on_drift is not None:
-                self.on_drift(self)
-        if drift.lift != before:
-            self._lift(drift.lift)
+    def _drifted(self, drift: Drift, wrong: bool) -> None:
+        """Act on a change: of errors, or of states alone."""
+        self.drifts.append(self.seen)
+        for readout in self._readouts():
+            if wrong and drift.loosen and hasattr(readout, "loosen"):
+                readout.loosen(drift.loosen)
+        if self.trial is not None:
+            self.trial.wake()
+        self._lift(drift.lift)
+        if self.on_drift is not None:
+            self.on_drift(self)
 
     def _lift(self, by: float) -> None:
         """Set every rate to so many times what it was given as."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -85,7 +86,11 @@ class Trial:
             if newest.traces is None and newest.learning is not None:
                 newest.traces = body.kept()
         y, track.learning = body.step(u, track.h if track.learning is None else track.learning, dt)
-        sample.learning = view.see(y, u)
+        z = view.see(y, u)
+        if math.isfinite(z.dot(z)):
+            sample.learning = z
+        else:
+            self.stop()
 
     def learn(self, track: Track, sample: Sample, target: Any, view: View, scale: Any) -> np.ndarray | None:
         """Let the copy learn a label, and return its error before; None if it did not see the sample."""
@@ -104,11 +109,8 @@ class Trial:
             body.put(now)
         return self.readout.learn(z, target)
 
-    def judge(self, still: float, learning: float) -> str:
-        """Take the losses of both, and return what follows: "keep" the copy as the still model, "stop" it, or "".
-
-        Once stopped, it rests.
-        """
+    def judge(self, still: float, learning: float) -> bool:
+        """Take the losses of both, and return whether the still model should become what the copy is; or stop it."""
         was = self.gate.open
         is_open = self.gate.tell(still, learning)
         surely = self.gate.surely()
@@ -116,14 +118,18 @@ class Trial:
             self.failures = 0
             if self.gate.weight > self.memory / 2 and surely > SURE:
                 self.gate.start()
-                return "keep"
-            return ""
+                return True
+            return False
         if was or (self.gate.weight > self.memory / 2 and surely < -SURE):
-            self.rest = int(self.memory * min(2**self.failures, LONGEST))
-            self.failures += 1
-            self.body = self.readout = self.track = None
-            return "stop"
-        return ""
+            self.stop()
+        return False
+
+    def stop(self) -> None:
+        """Throw the copy away, and rest."""
+        self.rest = int(self.memory * min(2**self.failures, LONGEST))
+        self.failures += 1
+        self.gate.open = False
+        self.body = self.readout = self.track = None
 
     def rested(self) -> bool:
         """Take one more sample of rest, and return whether it has been enough."""

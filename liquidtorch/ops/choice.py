@@ -84,6 +84,13 @@ def backend(op: str, like: Tensor) -> str:
     return why if found else f"reference: plain PyTorch on {like.device.type} ({why})"
 
 
+def compiled() -> bool:
+    """Return whether one row at a time is learned compiled: a library is there, and the reference was not asked for."""
+    if _chosen == "fast" and cpu.MISSING:
+        raise BackendError(f"`ops.use` must be 'auto' or 'reference' here; got 'fast' ({cpu.MISSING}).")
+    return _chosen != "reference" and not cpu.MISSING
+
+
 def pick(
     op: str, like: Tensor, others: Sequence[Tensor] = (), layers: int = 0, moved: Sequence[Tensor] = ()
 ) -> ModuleType | None:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .library import Arguments, integers, pointers
+
 Array = NDArray[np.float64]
 
 SLOW = 0.01  # the rate of the sharpness
 MEMORY = 1000.0  # rows over which the means are taken
+
+
+class DescentStep(Arguments):
+    """The struct of csrc/descent.h: `descend` in one call, or, for a negative class, the probabilities alone."""
+
+    _fields_ = [  # noqa: RUF012
+        *integers("F K"),
+        ("rate", ctypes.c_double),
+        ("decay", ctypes.c_double),
+        *pointers("z live weight bias means state told seen p logit"),
+    ]
 
 
 def softmax(logits: Array) -> Array:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .library import Arguments, integers, pointers
+
 Array = NDArray[np.float64]
+
+
+class RecursiveStep(Arguments):
+    """The struct of csrc/recursive.h: `recursive` in one call."""
+
+    _fields_ = [  # noqa: RUF012
+        *integers("F O C"),
+        ("forgetting", ctypes.c_double),
+        ("refill", ctypes.c_double),
+        *pointers("z y group rows error weight bias factor along gain"),
+    ]
 
 
 def start(S: Array, z: Array, noise: float) -> Array:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import DataError, check_range
-from ..ops.descent import descend, softmax
+from ..ops.choice import compiled
+from ..ops.descent import DescentStep, descend, softmax
+from ..ops.library import entry
 from .slots import Array, Slots
 
 
@@ -74,6 +79,8 @@ class OnlineLogistic(Slots):
 
     def predict(self, z: Array) -> Array:
         """Return the probability of each class, (K,), for z (F,)."""
+        if compiled():
+            return self._stepped(self._checked(z), -1)
         return softmax(self._state[2] * (self._weight @ self._checked(z) + self._bias))
 
     def learn(self, z: Array, y: int | float) -> Array:
@@ -98,9 +105,31 @@ class OnlineLogistic(Slots):
         z, y = self._checked(z), self._code(y)
         if y < 0:
             return np.full(self.outputs, np.nan)
+        if compiled():
+            return self._stepped(z, y)
         return descend(
             self._weight, self._bias, self._means, self._state, self._live, z, y, rate=self.rate, decay=self.decay
         )  # fmt: skip
+
+    def _stepped(self, z: Array, y: int) -> Array:
+        self._call = self._call or self._compiled()
+        return self._call(z, y)
+
+    def _compiled(self) -> Callable[[Array, int], Array]:
+        F, K = self.features, self.outputs
+        sizes = {"z": F, "seen": F, "told": K, "p": K, "logit": K}
+        room = {name: torch.zeros(n, dtype=torch.float64) for name, n in sizes.items()}
+        own = {name: getattr(self, name) for name in ("live", "weight", "bias", "means", "state")}
+        step = DescentStep(F=F, K=K, rate=self.rate, decay=self.decay, **room, **own)
+        function, at = entry("descent_step", torch.float64), ctypes.addressof(step)
+        row, told = room["z"].numpy(), room["told"].numpy()
+
+        def call(z: Array, y: int, alive: DescentStep = step) -> Array:
+            row[:] = z
+            function(at, y)
+            return told.copy()
+
+        return call
 
     def _code(self, y: int | float) -> int:
         """Return the class, or -1 for an unknown one."""

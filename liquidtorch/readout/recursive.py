@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import DataError, check_range, check_shape
-from ..ops.recursive import recursive
+from ..ops.choice import compiled
+from ..ops.library import entry
+from ..ops.recursive import RecursiveStep, recursive
 from .slots import Array, Slots
 
 
@@ -114,10 +119,33 @@ class RLS(Slots):
         z, y = self._checked(z), self._told(y)
         if not 0 < weight < math.inf:
             check_range("weight", weight, 0, open_low=True)
+        if compiled():
+            self._call = self._call or self._compiled()
+            return self._call(z, y, weight)
         return recursive(
             self._weight, self._bias, self._factor, self._group, self._rows, z, y,
-            forgetting=self.forgetting, refill=(1 - self.forgetting**self.features) * self.penalty, importance=weight,
+            forgetting=self.forgetting, refill=self._refill(), importance=weight,
         )  # fmt: skip
+
+    def _refill(self) -> float:
+        return (1 - self.forgetting**self.features) * self.penalty
+
+    def _compiled(self) -> Callable[[Array, Array, float], Array]:
+        F, C, outputs = self.features, len(self._factor), self.outputs
+        sizes = {"z": F, "y": outputs, "error": outputs, "along": F + 1, "gain": F + 1}
+        room = {name: torch.zeros(n, dtype=torch.float64) for name, n in sizes.items()}
+        own = {name: getattr(self, name) for name in ("weight", "bias", "factor", "group", "rows")}
+        step = RecursiveStep(F=F, O=outputs, C=C, forgetting=self.forgetting, refill=self._refill(), **room, **own)
+        function, at = entry("recursive_step", torch.float64), ctypes.addressof(step)
+        row, told, error = room["z"].numpy(), room["y"].numpy(), room["error"].numpy()
+
+        def call(z: Array, y: Array, weight: float, alive: RecursiveStep = step) -> Array:
+            row[:] = z
+            told[:] = y
+            function(at, weight)
+            return error.copy()
+
+        return call
 
     def _told(self, y: Array) -> Array:
         if not isinstance(y, np.ndarray) or y.shape != (self.outputs,):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -51,6 +52,7 @@ class Slots(nn.Module):
         for name, tensor in self._buffers.items():
             assert tensor is not None
             setattr(self, f"_{name}", tensor.numpy())
+        self._call: Callable[..., Array] | None = None
 
     def _checked(self, z: Array) -> Array:
         if not isinstance(z, np.ndarray) or z.shape != (self.features,):
@@ -74,7 +76,7 @@ class Slots(nn.Module):
         return features - self.features
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k.removeprefix("_") not in self._buffers}
+        return {k: v for k, v in self.__dict__.items() if k != "_call" and k.removeprefix("_") not in self._buffers}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

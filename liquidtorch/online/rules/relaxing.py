@@ -18,7 +18,7 @@ class LeakyLocal(Local, kind="Leaky"):
         """Keep the weights by slot and tau."""
         self.W = self.theta[:, self.slots.columns[0]]
         self.tau = np.exp(self.theta[:, -1])
-        self.dt = -1.0
+        self.dt = None  # what `a` was found for
 
     def begin(self, x: Floats, dt: float) -> None:
         """Read x, and find a and da/dlog_tau if dt is not what it was."""

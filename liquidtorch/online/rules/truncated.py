@@ -63,7 +63,7 @@ class Truncated(Rule):
             at = (made - 1 - back) % parts
             found += q[:, None] * self.immediate[at]
             through = (q[:, None] * self.synaptic[at]).ravel()
-            q = self.leak[at] * q + np.bincount(self.felt, through, minlength=H + 1)[:H]
+            q = self.leak[at] * q + np.bincount(self.felt, through, minlength=H)[:H]
         return self.local.scatter(found)
 
     def follow(self, change: Any) -> None:

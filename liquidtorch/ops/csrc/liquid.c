@@ -3,7 +3,9 @@
  * A whole is cut into tiles, which share nothing but their inputs: threads may take them in any order, and the result is
  * the same. Scratch is the caller's: nothing is allocated, nothing is global. */
 #include "dense.h"
+#include "descent.h"
 #include "echo.h"
+#include "recursive.h"
 #include "scan.h"
 #include "spiking.h"
 #include "spread.h"
@@ -58,4 +60,6 @@ FORWARD(Spiking, spiking, real)
 void ENTRY(gated_step)(const GatedStep *d, double dt) { gated_step(d, dt); }
 void ENTRY(scan_step)(const ScanStep *d, double dt) { scan_step_one(d, dt); }
 void ENTRY(ltc_step)(const LTCStep *d, double dt) { ltc_step_one(d, dt); }
+void ENTRY(recursive_step)(const Recursive *d, double importance) { recursive_row(d, importance); }
+void ENTRY(descent_step)(const Descent *d, double y) { descent_row(d, y); }
 void ENTRY(echo_step)(const EchoStep *d, double dt) { echo_step_one(d, dt); }
