@@ -137,6 +137,22 @@ def test_killed_and_started_again_it_is_as_if_nothing_had_been(suffix: str, tmp_
     assert not list((tmp_path / "s").glob(".*"))
 
 
+def test_what_was_written_after_the_checkpoint_is_taken_back(tmp_path: Path) -> None:
+    lines = rows(60)
+    lines[3][2] = lines[50][2] = "broken"
+    path = table(tmp_path / "d.csv", lines[:40])
+    out = tmp_path / "p.csv"
+    streamed(tmp_path / "s", path, out=str(out))
+    for written in (out, tmp_path / "s" / "dead.jsonl"):
+        with written.open("a") as f:
+            f.write("from after the checkpo")
+    table(path, lines)
+    streamed(tmp_path / "s", path, out=str(out))
+    streamed(tmp_path / "whole", path, out=str(tmp_path / "whole.csv"))
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert [d["place"] for d in dead(tmp_path / "s")] == ["d.csv, row 4", "d.csv, row 51"]
+
+
 def test_another_file_goes_on_and_an_old_one_is_not_learned_again(tmp_path: Path) -> None:
     lines = rows(60)
     monday, tuesday = table(tmp_path / "mon.csv", lines[:40]), table(tmp_path / "tue.csv", lines[40:])
