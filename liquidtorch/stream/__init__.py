@@ -108,14 +108,15 @@ def _stream(
         service = Service(reader, learner, origin, sink, folder, options, say)
         if found is not None:
             service.restore(found[1], fresh=fresh)
+        named = "standard input" if source == "-" else source
         begun = "from the fitted model" if found is None or fresh else f"so far {service.summary()}"
-        say(f"streaming {source}: {begun}")
+        say(f"streaming {named}: {begun}")
         if reader.time is None and "://" in source:
             say("no time column: messages that the broker sends twice cannot be recognised")
         kept = service.run(stop)
     if not service.heard:
         return service.counts
-    how = f"stopped by {stop.asked}" if stop.asked else f"{source} has ended"
+    how = f"stopped by {stop.asked}" if stop.asked else f"{named} has ended"
     say(f"{how}: {service.summary()}")
     if not kept:
         say("predictions could not be delivered: the last checkpoint stands, and what came after it will come again")
