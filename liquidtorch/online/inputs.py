@@ -59,9 +59,9 @@ class Running:
         """Return the channels, the encoder's filled values (None) and what is remembered."""
         return self.channels.read(x, learn), None, memory
 
-    def place(self, x: Mapping[Hashable, Any]) -> np.ndarray:
-        """Return what a sample holds in units of scale, 0 where it holds nothing."""
-        return self.channels.read(x, learn=False)
+    def place(self, x: Mapping[Hashable, Any], u: np.ndarray | None = None) -> np.ndarray:
+        """Return what a sample holds in units of scale, 0 where it holds nothing; its channels, if they are known."""
+        return self.channels.read(x, learn=False) if u is None else u
 
 
 class Encoded:
@@ -121,7 +121,7 @@ class Encoded:
                 row[i] = _number(value, name)
         return row, more
 
-    def place(self, x: Mapping[Hashable, Any]) -> np.ndarray:
+    def place(self, x: Mapping[Hashable, Any], u: np.ndarray | None = None) -> np.ndarray:
         """Return what a sample holds in units of scale, 0 where it holds nothing."""
         row, more = self._row(x)
         known = np.nan_to_num((row - self._encoding.mean) / self._encoding.scale)

@@ -138,7 +138,7 @@ class OnlineRegressor(base.Regressor):
     --------
     >>> from river import datasets, evaluate, metrics
     >>> model = OnlineRegressor(units=32, seed=1)
-    >>> evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE()).get() < 0.5
+    >>> evaluate.progressive_val_score(datasets.TrumpApproval(), model, metrics.MAE()).get() < 1.0
     True
     """
 
