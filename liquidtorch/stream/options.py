@@ -55,7 +55,7 @@ class Options:
 
     Examples
     --------
-    >>> Options(every=60.0, password="sesame")
+    >>> Options(every=60.0, user="ann", password="sesame")
     Options(out=None, every=60.0, records=10000, rule=None, drift=None, waiting=1000, largest=1048576)
     """
 
