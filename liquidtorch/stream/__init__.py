@@ -72,8 +72,8 @@ def stream(
     Ends with the source, or after SIGINT or SIGTERM with the record at hand finished and a checkpoint made; a second
     signal ends it at once. Killed at any moment and started again, it has learned what it would have without: from a
     file each record is used once and predictions are written once; from a broker each message is used once if records
-    have a time, and predictions may be published twice. Standard input cannot be read again. Needs the signals, locks and
-    pipes of Linux or macOS.
+    have a time, and predictions may be published twice. Standard input cannot be read again. Needs the signals, locks
+    and pipes of Linux or macOS.
     """
     from .signals import Stop  # before anything that takes long: it may be asked to stop from here on
 
