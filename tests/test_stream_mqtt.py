@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,14 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     found = Broker(tmp_path / "broker")
     yield found
     found.stop()
+    collected()
+
+
+def collected() -> None:
+    """Let go of sockets that paho leaves to the garbage collector."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def records(count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -202,7 +212,10 @@ def connection_error(url: str, **options: Any) -> str:
         subject.service(Path("unused"), url, subject.Leaky(), Options(**options), lambda text: None).run(
             Stop(),
         )
-    return str(raised.value)
+    said = str(raised.value)
+    del raised
+    collected()
+    return said
 
 
 def test_a_broker_that_does_not_answer_is_said_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
