@@ -80,9 +80,27 @@ def _fit(config: str | None, resume: bool, json_: bool, debug: bool, **given: st
 
 def _fit_with_options() -> Any:
     """Give `_fit` a parameter for each field of `Options`: there is one list of options, not two."""
-    kind = inspect.Parameter.KEYWORD_ONLY
+    config = Annotated[
+        str | None,
+        typer.Option("--config", help="YAML or TOML file of options; the command line wins.", metavar="FILE"),
+    ]
+    resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")]
+    more = [_keyword("config", None, config), _keyword("resume", False, resume)]
+    more += [_keyword("json_", False, AsJson), _keyword("debug", False, Debug)]
+
+    def fit(**given: Any) -> None:
+        _fit(**given)
+
+    fit.__doc__ = "Fit a network to TABLE, score it beside baselines, and write a run with its report."
+    return _declared(fit, [*_options(Options), *more])
+
+
+def _options(kind: type) -> list[inspect.Parameter]:
+    """Return a parameter for each field of a dataclass of options that may stand on the command line."""
     parameters = []
-    for field in dataclasses.fields(Options):
+    for field in dataclasses.fields(kind):
+        if "help" not in field.metadata:
+            continue
         usual = field.default
         known = {"help": field.metadata["help"], "metavar": field.metadata["metavar"]}
         if field.name == "table":
@@ -91,26 +109,18 @@ def _fit_with_options() -> Any:
             shown = str(usual) if usual not in (None, ()) else False
             flag = f"--{field.name.replace('_', '-')}"
             declared = Annotated[str | None, typer.Option(flag, **known, show_default=shown)]
-        parameters.append(inspect.Parameter(field.name, kind, default=None, annotation=declared))
-    resume = Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --out.")]
-    config = Annotated[
-        str | None,
-        typer.Option("--config", help="YAML or TOML file of options; the command line wins.", metavar="FILE"),
-    ]
-    parameters += [
-        inspect.Parameter("config", kind, default=None, annotation=config),
-        inspect.Parameter("resume", kind, default=False, annotation=resume),
-        inspect.Parameter("json_", kind, default=False, annotation=AsJson),
-        inspect.Parameter("debug", kind, default=False, annotation=Debug),
-    ]
+        parameters.append(_keyword(field.name, None, declared))
+    return parameters
 
-    def fit(**given: Any) -> None:
-        _fit(**given)
 
-    fit.__doc__ = "Fit a network to TABLE, score it beside baselines, and write a run with its report."
-    fit.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    fit.__annotations__ = {p.name: p.annotation for p in parameters}
-    return fit
+def _keyword(name: str, usual: Any, declared: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=usual, annotation=declared)
+
+
+def _declared(verb: Any, parameters: list[inspect.Parameter]) -> Any:
+    verb.__signature__ = inspect.Signature(parameters)
+    verb.__annotations__ = {p.name: p.annotation for p in parameters}
+    return verb
 
 
 app.command("fit")(_fit_with_options())
@@ -129,6 +139,43 @@ def predict(
     rows = room.predict(run, table, out)
     if out != "-":
         print(f"{rows} rows: {out}", file=sys.stderr)
+
+
+def _stream_with_options() -> Any:
+    """Give `stream` a parameter for each field of its options that is no secret."""
+    from .stream.options import Options as Kind
+
+    run = Annotated[str, typer.Argument(help="Folder of a run.", metavar="RUN", show_default=False)]
+    source = Annotated[
+        str,
+        typer.Argument(
+            help="CSV or JSONL file, - for JSON lines on standard input, or mqtt://HOST/TOPIC.",
+            metavar="SOURCE",
+            show_default=False,
+        ),
+    ]
+    fresh = Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on from the last checkpoint.")]
+    config = Annotated[
+        str | None,
+        typer.Option("--config", help="YAML or TOML file of options, the account at a broker too.", metavar="FILE"),
+    ]
+    ends = [_keyword("run", inspect.Parameter.empty, run), _keyword("source", inspect.Parameter.empty, source)]
+    more = [_keyword("fresh", False, fresh), _keyword("config", None, config), _keyword("debug", False, Debug)]
+
+    def stream(run: str, source: str, fresh: bool, config: str | None, debug: bool, **given: str | None) -> None:
+        from . import stream as room
+
+        room.stream(run, source, resolve(given, config, Kind), fresh=fresh, say=_say)
+
+    stream.__doc__ = "Predict a stream of records, and go on learning from those whose truth is known."
+    return _declared(stream, [*ends, *_options(Kind), *more])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+app.command("stream")(_stream_with_options())
 
 
 @app.command()

@@ -34,6 +34,7 @@ ONLY = {  # third-party name -> the rooms that may import it, at any depth, even
     "tomllib": {"run"},
     "safetensors": {"model", "train", "online"},
     "river": {"online"},
+    "paho": {"stream"},
     "sklearn": {"estimators", "baselines"},
     "ncps": set(),
     "triton": {"ops"},

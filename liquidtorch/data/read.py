@@ -49,7 +49,7 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
     """
     path = Path(path)
     if not path.exists():
-        raise DataError(f"`{path}` must be a table; there is no such file.{_sibling(path)}")
+        raise DataError(f"`{path}` must be a table; there is no such file.{sibling(path)}")
     if path.is_dir():
         raise DataError(f"`{path}` must be a table; it is a folder.")
     suffixes = [s.lower() for s in path.suffixes]
@@ -78,7 +78,8 @@ def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
     return frame
 
 
-def _sibling(path: Path) -> str:
+def sibling(path: Path) -> str:
+    """Return ``" Did you mean 'x'?"`` for the file beside a missing one that is called most like it."""
     return nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
 
 
@@ -91,9 +92,9 @@ def _uneven(path: Path) -> str:
     """Name the first row that has more fields than the header; looked for only when the fast reader gave up."""
     if path.suffix.lower() not in PACKED:
         with path.open(newline="", encoding="utf-8-sig") as f:
-            separator = "\t" if path.suffix.lower() == ".tsv" else _separator(f.readline())
+            cut = "\t" if path.suffix.lower() == ".tsv" else separator(f.readline())
             f.seek(0)
-            rows = csv.reader(f, delimiter=separator)
+            rows = csv.reader(f, delimiter=cut)
             width = len(next(rows))
             for number, row in enumerate(rows, 1):
                 if len(row) > width:
@@ -101,7 +102,8 @@ def _uneven(path: Path) -> str:
     return "a row has more fields than the header"
 
 
-def _separator(header: str) -> str:
+def separator(header: str) -> str:
+    """Return the separator that a header has most of."""
     count = Counter(header)
     return max(SEPARATORS, key=lambda s: count[s])
 
@@ -112,11 +114,11 @@ def _delimited(path: Path, suffix: str) -> pl.DataFrame:
     packed = start[:2] == b"\x1f\x8b" or start[:4] == b"\x28\xb5\x2f\xfd"
     if not packed and b"\0" in start:
         raise DataError(f"`{path}` must be a table; it is binary, not text (a zero byte in its first 4096).")
-    separator = "\t" if suffix == ".tsv" else None
-    if separator is None:
+    cut = "\t" if suffix == ".tsv" else None
+    if cut is None:
         line = pl.read_csv(path, has_header=False, n_rows=1, separator="\x01", quote_char=None, infer_schema=False)
-        separator = _separator(line.item(0, 0) or "")
-    header = pl.read_csv(path, has_header=False, n_rows=1, separator=separator, infer_schema=False).row(0)
+        cut = separator(line.item(0, 0) or "")
+    header = pl.read_csv(path, has_header=False, n_rows=1, separator=cut, infer_schema=False).row(0)
     names = [(n or "").strip() for n in header]
     twice = [n for n, k in Counter(names).items() if k > 1]
     if twice:
@@ -124,7 +126,7 @@ def _delimited(path: Path, suffix: str) -> pl.DataFrame:
             f"`{path}` must have a name of its own for every column; {twice[0]!r} is there twice. "
             "Rename one, or write the names of the columns above a first line that holds data."
         )
-    frame = pl.read_csv(path, separator=separator, infer_schema=False, null_values=list(MISSING))
+    frame = pl.read_csv(path, separator=cut, infer_schema=False, null_values=list(MISSING))
     frame.columns = names
     return frame.with_columns(typed(frame[n]) for n in frame.columns)
 

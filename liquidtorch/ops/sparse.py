@@ -65,7 +65,7 @@ def wide_of(rows: int, dtype: torch.dtype, share: int) -> int:
 def arguments_of(tensors: Tensors, options: Sequence[int], hs: Tensor) -> EchoSequence:
     """Return the struct: tensors and options are those of `Echo`, hs (B, T, H) holds every state."""
     u, h, dt, lengths, reset, start, source, weight, pace = tensors
-    share = share_of(start, source)
+    share = share_of(start, source)  # pyright: ignore[reportArgumentType]
     given: dict[str, Any] = {
         "linear": options[0], "share": share, "wide": wide_of(hs.shape[0], hs.dtype, share),
         "u": u.contiguous(), "pace": pace.contiguous(),  # pyright: ignore

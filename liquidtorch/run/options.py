@@ -168,7 +168,10 @@ class Options:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
 
-def resolve(given: Mapping[str, Any], config: str | os.PathLike[str] | None = None) -> Options:
+Kind = typing.TypeVar("Kind")
+
+
+def resolve(given: Mapping[str, Any], config: str | os.PathLike[str] | None = None, kind: type[Kind] = Options) -> Kind:
     """Put options together: defaults, then the keys of the `config` file, then what is `given` and not None.
 
     Parameters
@@ -177,6 +180,8 @@ def resolve(given: Mapping[str, Any], config: str | os.PathLike[str] | None = No
         Option names and values; a text is read as the option's type (`"0.1,0.9"` becomes two numbers).
     config : path or None
         A `.yaml`, `.yml` or `.toml` file.
+    kind : dataclass
+        Which options: those of a fit, if nothing else is said.
 
     Raises
     ------
@@ -185,20 +190,20 @@ def resolve(given: Mapping[str, Any], config: str | os.PathLike[str] | None = No
     """
     named = {k.replace("-", "_"): v for k, v in read_config(config).items()} if config is not None else {}
     merged = {**named, **{k: v for k, v in given.items() if v is not None}}
-    kinds = field_kinds()
+    kinds = field_kinds(kind)
     for name in merged:
         if name not in kinds:
             where = f"`{config}`" if name in named else "options"
             raise OptionError(f"{where} must hold known options; got {name!r}.{nearest(name, kinds)}")
-    return Options(**{name: _typed(name, value, kinds[name]) for name, value in merged.items()})
+    return kind(**{name: _typed(name, value, kinds[name]) for name, value in merged.items()})
 
 
-def field_kinds() -> dict[str, str]:
-    """Return for each option one of "text", "whole", "number", "names", "numbers"."""
+def field_kinds(kind: Any = Options) -> dict[str, str]:
+    """Return for each option of a kind one of "text", "whole", "number", "names", "numbers"."""
     plain = {str: "text", int: "whole", float: "number", tuple[str, ...]: "names", tuple[float, ...]: "numbers"}
-    hints = typing.get_type_hints(Options)
+    hints = typing.get_type_hints(kind)
     kinds = {}
-    for field in dataclasses.fields(Options):
+    for field in dataclasses.fields(kind):
         hint = hints[field.name]
         if typing.get_origin(hint) is types.UnionType:
             hint = typing.get_args(hint)[0]
