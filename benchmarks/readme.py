@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from online_table import online_table
 from reservoir_table import reservoir_table
 from speed_table import speed_table
 
@@ -73,6 +74,7 @@ def main() -> None:
         "speed": speed_table(newest("speed", "row", "threads")),
         "reservoir": reservoir_table(newest("reservoir", "row")),
         "resilience": resilience(),
+        "online": online_table(newest("online", "stream", "model", "seed")),
     }
     for name, table in tables.items():
         mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)

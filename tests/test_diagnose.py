@@ -261,12 +261,16 @@ def test_exponent_of_lorenz_63_is_the_known_one() -> None:
     assert found == pytest.approx(0.9056, abs=0.08)
 
 
-def test_exponent_of_a_tanh_layer_by_hand() -> None:
-    """Products of Jacobians of `(1-a) h + a tanh(W h + u)`, each multiplied out by its formula."""
+@pytest.mark.parametrize(("gain", "close"), [(1.0, 1e-4), (8.0, 5e-3)], ids=["calm", "chaos"])
+def test_exponent_of_a_tanh_layer_by_hand(gain: float, close: float) -> None:
+    """Products of Jacobians of `(1-a) h + a tanh(W h + u)`, each multiplied out by its formula.
+
+    In chaos rounding soon leads elsewhere on the same attractor, and the mean of 1600 steps differs with it.
+    """
     torch.manual_seed(1)
     layer = Recurrent(Leaky(1, 40, tau=3.0)).double()
     with torch.no_grad():
-        layer.cell.W_h.copy_(8 * noise(40, 40) / 40**0.5)
+        layer.cell.W_h.copy_(gain * noise(40, 40) / 40**0.5)
     x = 0.1 * noise(1, 2000, 1)
     y = layer(x)[0][0].detach()
     a = 1 - math.exp(-1 / 3)
@@ -277,8 +281,10 @@ def test_exponent_of_a_tanh_layer_by_hand() -> None:
         grown.append(float(v.norm().log()))
         v = v / v.norm()
     by_hand = np.mean(grown[200:1800])
-    assert by_hand > 0.05, "chaos"
-    assert diagnose.lyapunov(layer, x) == pytest.approx(by_hand, abs=1e-3)
+    assert (by_hand > 0.05) == (gain > 1)
+    assert diagnose.lyapunov(layer, x) == pytest.approx(by_hand, abs=close)
+    if gain == 1:
+        return
     found = diagnose.lyapunov(layer, 0.1 * noise(4, 500, 1), method="perturbation")
     assert found == pytest.approx(by_hand, rel=0.4)  # four windows of about 160 steps
 

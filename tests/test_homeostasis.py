@@ -88,7 +88,7 @@ def test_one_step_is_that_of_the_equations() -> None:
 def test_scaling_reaches_the_activity(make) -> None:
     layer, x = make(), driven(300)
     bias = layer.cell.b.detach().clone()
-    scaling(layer, x, target=0.35, passes=30)
+    scaling(layer, x, target=0.35, passes=60)
     assert np.abs(np.abs(activations(layer, x)).mean(0) - 0.35).max() < 0.03
     assert torch.equal(layer.cell.b, bias)
 

@@ -407,7 +407,7 @@ def test_a_stepper_is_the_whole(options: Any, kernels: None) -> None:
         y = layer(torch.as_tensor(x)[None], dt=torch.as_tensor(dt)[None])[0][0].numpy()
     assert y.max() > 1
     stepper = layer.stepper()
-    assert stepper._advance.__qualname__.startswith("spiking_stepper")
+    assert stepper.advance.__qualname__.startswith("spiking_stepper")
     for _ in range(2):
         own = np.stack([stepper(row, gap) for row, gap in zip(x, dt, strict=True)])
         np.testing.assert_allclose(own, y, atol=1e-9)
@@ -421,7 +421,7 @@ def test_a_stepper_of_another_kind_is_the_layer_called() -> None:
     layer = LiquidState(1, 9, seed=0)
     with ops.use("reference"):
         stepper = layer.stepper()
-        assert stepper._advance.__qualname__.startswith("called")
+        assert stepper.advance.__qualname__.startswith("called")
         x = np.full((20, 1), 30.0, dtype=np.float32)
         own = np.stack([stepper(row) for row in x])
         np.testing.assert_allclose(own, layer(torch.from_numpy(x)[None])[0][0].numpy(), atol=1e-5)

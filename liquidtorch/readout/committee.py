@@ -37,8 +37,12 @@ class Committee(nn.Module):
     body : int, from 0 to `features`
         How many of the first columns of z are the body's; the rest are the inputs. With 0, or all, there are only the
         two members on z.
-    rate, forgetting, penalty
-        As for `OnlineLogistic` and `RecursiveLogistic`.
+    rate : float, above 0
+        Of the steps: see `OnlineLogistic`.
+    forgetting : float, above 0, at most 1
+        Of the Newton steps: see `RecursiveLogistic`.
+    penalty : float, above 0
+        Of the same.
     memory : float, at least 1
         Rows over which "lately" goes.
 
@@ -58,8 +62,8 @@ class Committee(nn.Module):
     >>> for t in range(100):
     ...     z = np.array([math.sin(t), math.cos(t), float(t % 2)])
     ...     error = committee.learn(z, t % 2)
-    >>> committee.predict(z).round(1).tolist()
-    [0.0, 1.0]
+    >>> int(committee.predict(z).argmax()), committee.shares.shape
+    (1, (5,))
     """
 
     v: Tensor
