@@ -88,9 +88,9 @@ def test_learning_the_body_pays_where_the_state_is_poor() -> None:
 def test_learning_that_harms_answers_nothing_and_rests() -> None:
     """A rate at which the body is torn apart: answers are those without learning, bit by bit; then it rests."""
     still = Online(cell(), rule="readout", seed=0)
-    online = Online(cell(), rule="exact", rate=1.0, memory=100)
+    online = Online(cell(), rule="exact", rate=1.0, memory=30)
     rested = []
-    u = np.random.default_rng(0).normal(size=1500)
+    u = np.random.default_rng(0).normal(size=4000)
     for x, y in [({"x": a}, a + b) for a, b in zip(u[1:].tolist(), u[:-1].tolist(), strict=True)]:
         assert online.predict_one(x) == still.predict_one(x)
         online.learn_one(x, y)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .online import Online
 
 PLAIN = ("match", "patience", "seed", "own", "opened", "usual", "forgotten", "seen", "learned", "_unheard", "drifts")
-TRIAL = ("rule", "rate", "memory", "budget", "rest", "failures")
+TRIAL = ("rule", "rate", "memory", "budget", "rest", "failures", "worse")
 SAMPLE = ("kept", "z", "base", "place", "learning", "traces")
 
 
@@ -109,7 +109,8 @@ def restore(online: Online, found: Mapping[str, Any]) -> None:
 def _tried(found: Mapping[str, Any]) -> Trial:
     plain = found["plain"]
     trial = Trial(plain["rule"], plain["rate"], plain["memory"], plain["budget"])
-    trial.rest, trial.failures, trial.gate = plain["rest"], plain["failures"], Gate.of(found["gate"])
+    trial.rest, trial.failures, trial.worse = plain["rest"], plain["failures"], plain["worse"]
+    trial.gate = Gate.of(found["gate"])
     body = found["body"]
     if body is not None:
         layer = _filled(layers.build(body["layer"]["config"]), body["layer"])

@@ -15,6 +15,7 @@ from .learning import Learning
 from .pending import Sample, Track
 from .view import View
 
+PATIENCE = 5  # memories that it may do worse: what learns is first moved, and then better
 LONGEST = 64  # memories that it rests at most, after having done worse again and again
 
 
@@ -22,8 +23,8 @@ class Trial:
     """Run a learning copy beside the still model, its shadow, and say which of the two should answer.
 
     Where the copy does better, surely and for a whole memory, the still model becomes what the copy is by then: so the
-    question is always whether to go on learning. Where it does worse, it is thrown away; after a rest, twice as long
-    every time in a row, another copy is tried.
+    question is always whether to go on learning. Where it does surely worse, the still model answers; where that lasts
+    for five memories, the copy is thrown away, and after a rest, twice as long every time in a row, another is tried.
 
     Parameters
     ----------
@@ -44,6 +45,7 @@ class Trial:
         self.readout: Any = None
         self.rest = 0  # samples to go
         self.failures = 0  # in a row
+        self.worse = 0  # samples in a row at which it had surely done worse
         self.track: Track | None = None  # whose traces the rule has
 
     @property
@@ -111,23 +113,22 @@ class Trial:
 
     def judge(self, still: float, learning: float) -> bool:
         """Take the losses of both, and return whether the still model should become what the copy is; or stop it."""
-        was = self.gate.open
-        is_open = self.gate.tell(still, learning)
-        surely = self.gate.surely()
-        if is_open:
+        answers, surely = self.gate.tell(still, learning), self.gate.surely()
+        full = self.gate.weight > self.memory / 2
+        self.worse = self.worse + 1 if full and surely < -SURE else 0
+        if self.worse > PATIENCE * self.memory:
+            self.stop()
+        elif answers:
             self.failures = 0
-            if self.gate.weight > self.memory / 2 and surely > SURE:
+            if full and surely > SURE:
                 self.gate.start()
                 return True
-            return False
-        if was or (self.gate.weight > self.memory / 2 and surely < -SURE):
-            self.stop()
         return False
 
     def stop(self) -> None:
         """Throw the copy away, and rest."""
         self.rest = int(self.memory * min(2**self.failures, LONGEST))
-        self.failures += 1
+        self.failures, self.worse = self.failures + 1, 0
         self.gate.open = False
         self.body = self.readout = self.track = None
 
