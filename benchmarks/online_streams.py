@@ -25,11 +25,11 @@ class Stream(NamedTuple):
 
 
 def elec2(seed: int, folder: Path) -> Stream:
-    """Read the prices of electricity of New South Wales; the seed changes nothing."""
+    """Read the prices of electricity of New South Wales, True where they rise; the seed changes nothing."""
     with lzma.open(folder / "stream_elec2" / "elec2_with_date_day.csv.xz", "rt") as text:
         rows = list(csv.DictReader(text))
     names = [name for name in rows[0] if name not in ("date", "class")]
-    return Stream([({name: float(row[name]) for name in names}, row["class"]) for row in rows], True, [])
+    return Stream([({name: float(row[name]) for name in names}, row["class"] == "0") for row in rows], True, [])
 
 
 def narma(seed: int, folder: Path | None = None) -> Stream:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from online_table import online_table
+from reservoir_speed_table import reservoir_speed_table
 from reservoir_table import reservoir_table
 from speed_table import speed_table
 
@@ -73,6 +74,7 @@ def main() -> None:
         "demo": demo(),
         "speed": speed_table(newest("speed", "row", "threads")),
         "reservoir": reservoir_table(newest("reservoir", "row")),
+        "reservoir speed": reservoir_speed_table(newest("echo", "row"), newest("spiking", "activity")),
         "resilience": resilience(),
         "online": online_table(newest("online", "stream", "model", "seed")),
     }
