@@ -26,7 +26,7 @@ from river import forest, linear_model, optim, preprocessing, tree
 
 import liquidtorch
 from liquidtorch import RLS, EchoState, Leaky, OnlineClassifier, Recurrent, wiring
-from liquidtorch.online import Drift, Online, evaluate
+from liquidtorch.online import Online, evaluate
 
 RESULTS = Path(__file__).parent / "results" / "online.jsonl"
 UNITS = 32  # of the networks of NARMA
@@ -53,7 +53,7 @@ def least_squares(forgetting: float) -> Callable[[int, int], RLS]:
 
 def features(seed: int) -> EchoState:
     """Draw random features without memory, for samples that have none."""
-    return EchoState(10, 256, radius=0.0, leak=1.0, scale=0.35, bias=0.34, seed=seed)
+    return EchoState(10, 320, radius=0.0, leak=1.0, scale=0.3, bias=0.3, seed=seed)
 
 
 def classifiers() -> dict[str, Make]:
@@ -82,9 +82,7 @@ def models(stream: str) -> dict[str, Make]:
         }
         return found
     return {
-        "256 random features, RLS": lambda seed: Online(
-            features(seed), readout=least_squares(0.999), drift=Drift(), seed=seed
-        ),
+        "320 random features, RLS": lambda seed: Online(features(seed), readout=least_squares(0.999), seed=seed),
         "river: Hoeffding tree": lambda seed: tree.HoeffdingTreeRegressor(),
         "river: adaptive Hoeffding tree": lambda seed: tree.HoeffdingAdaptiveTreeRegressor(seed=seed),
         "river: adaptive random forest": lambda seed: forest.ARFRegressor(n_models=10, seed=seed),

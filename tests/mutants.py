@@ -162,7 +162,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("d->group[o] == c && d->error[o] == d->error[o]) return 1", "d->error[o] == d->error[o]) return 1"),
         ("d->forgetting / importance", "d->forgetting * importance"),
         ("j < F ? -d->along[j]", "j < F ? d->along[j]"),
-        ("fresh ? 0 : last[j]", "last[j]"),
+        ("d->gain[j] = j == F", "d->gain[j] = j != F"),
         ("d->bias[o] += d->error[o] * d->gain[F]", "d->bias[o] += d->error[o]"),
         ("if (d->forgetting < 1)", "if (d->forgetting > 1)"),
         ("S + d->rows[c] % F * M", "S + d->rows[c] % M * M"),

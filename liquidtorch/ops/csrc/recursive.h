@@ -56,7 +56,7 @@ static void recursive_row(const Recursive *d, double importance) {
         const real noise = (real)(d->forgetting / importance);
         if (!known_in(d, c)) continue;
         const int fresh = __builtin_isinf(last[F]);
-        for (int64_t j = 0; j < M; j++) d->along[j] = fresh ? 0 : last[j];
+        for (int64_t j = 0; j < M; j++) d->along[j] = last[j]; /* the infinite one of a fresh bias is not read */
         for (int64_t i = 0; i < F; i++) add_times(d->along, d->z[i], S + i * M, M);
         if (fresh) { /* nothing is known of the bias: it takes all of the error */
             for (int64_t j = 0; j < M; j++) last[j] = j < F ? -d->along[j] : square_root(noise), d->gain[j] = j == F;
