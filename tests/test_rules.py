@@ -9,9 +9,9 @@ from scipy.signal import lfilter
 from streams import CELLS, FEATURES, apart, bptt, cell, cosine, learned, step, stream
 
 from liquidtorch.cells import CfC, Leaky
+from liquidtorch.derivatives import local
 from liquidtorch.errors import OptionError
 from liquidtorch.online import rules
-from liquidtorch.online.rules.local import local
 from liquidtorch.online.rules.make import ORDER
 from liquidtorch.online.rules.rule import Traced
 from liquidtorch.online.rules.traces import Dense, Own, Packed, reach

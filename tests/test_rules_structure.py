@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose
 from streams import FEATURES, Stream, apart, bptt, learned, ring, step, stream
 
 from liquidtorch.cells import LTC, Cell, Leaky, Liquid
+from liquidtorch.derivatives import local
 from liquidtorch.online import rules
-from liquidtorch.online.rules.local import local
 from liquidtorch.online.rules.rule import Rule, Traced
 from liquidtorch.online.rules.traces import Dense, Packed, reach
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..derivatives import Local
 from ..errors import OptionError
 from ..layers import Layer, Recurrent
 from . import rules
 from .descent import Adam
-from .rules.local import Local
 
 CLIP = 1.0  # norm of a gradient, for targets of unit scale
 Traces = dict[str, np.ndarray]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells import LTC, Cell, Liquid
+from ..derivatives import Terms
 from ..errors import check_range
 from .change import Change
-from .local import Local
 from .population import Population
 from .scores import Scores
 from .sources import Sources
@@ -97,7 +97,7 @@ class Probes:
         """Start the traces from nothing: a boundary of the stream."""
         self.trace[:] = 0.0
 
-    def step(self, terms: Local, h: Array, x: Array) -> None:
+    def step(self, terms: Terms, h: Array, x: Array) -> None:
         """Let the traces move by a step from h (H,) with x (F,), whose local terms are given."""
         z = np.concatenate([h, x]) - self.centre
         felt = np.where(self.source == NONE, 0.0, z[self.source])

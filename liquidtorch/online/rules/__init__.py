@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from . import conductance, relaxing, scanned  # noqa: F401 - each registers its cells' derivatives
 from .check import Fidelity, GradientCheck, gradient_check
 from .cost import Cost
 from .make import make

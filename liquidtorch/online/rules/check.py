@@ -13,13 +13,12 @@ from torch import Tensor
 
 from ... import readout
 from ...cells import Cell
+from ...derivatives import Floats, Local
 from ...errors import DataError, OptionError, check_shape
 from ...layers import Layer, Recurrent
 from ...model import LiquidNetwork
 from .cost import Cost
-from .local import Local
 from .make import make
-from .slots import Floats
 
 RULES = ("exact", "snap2", "snap1", "eprop", "tbptt:20", "tbptt:5")
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .local import Local
-from .slots import Floats, Slots
+from ...derivatives import Floats, Local, Slots
 
 
 class Influence:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 
 from ...cells import Cell
+from ...derivatives import Local, Slots, local, readable
 from ...errors import OptionError, check_range, nearest
-from .local import Local, local, readable
 from .rule import Fixed, Rule, Traced
-from .slots import Slots
 from .traces import Dense, Own, Packed, reach
 from .truncated import Called, Replayed, Truncated
 

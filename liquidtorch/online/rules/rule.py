@@ -7,10 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...derivatives import Floats, Local, Slots
 from .cost import Cost
 from .influence import Influence
-from .local import Local
-from .slots import Floats, Slots
 from .traces import Dense, Own, Packed
 
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from .local import Local
-from .slots import Floats, Slots
+from ...derivatives import Floats, Local, Slots
 
 Pattern = NDArray[np.bool_]
 

@@ -8,10 +8,9 @@ import numpy as np
 import torch
 
 from ...cells import Cell
+from ...derivatives import Floats, Local
 from .cost import Cost
-from .local import Local
 from .rule import Rule
-from .slots import Floats
 
 
 class Truncated(Rule):

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...cells import Cell
-from ...errors import OptionError
+from ..cells import Cell
+from ..errors import OptionError
 from .slots import Affine, Floats, Slots
+
+
+class Terms(NamedTuple):
+    """`dh'/dh` (H,) by a unit's own leak alone, and `dh'/d(sum)` (K, H) for each sum a new synapse would add to."""
+
+    leak: Floats
+    drive: Floats
 
 
 class Local:
@@ -95,6 +102,25 @@ class Local:
         for _ in range(self.repeats):
             h = self.advance(h)
         return h
+
+    def terms(self, x: Floats, h: Floats, dt: float) -> Terms:
+        """Return what a whole step from h with x keeps of the state, and takes in of a synapse yet to be born.
+
+        Raises
+        ------
+        OptionError
+            If its units do not feel one another.
+        """
+        self.begin(x, dt)
+        leak, drive = np.ones_like(h), 0.0
+        for _ in range(self.repeats):
+            h = self.advance(h)
+            leak, drive = self.leak * leak, self.leak * drive + self.newborn(h)
+        return Terms(leak, np.asarray(drive))
+
+    def newborn(self, h: Floats) -> Floats:
+        """Return dh'/d(sum), (K, H), of the part just made, which led to h, for a synapse that changes nothing yet."""
+        raise OptionError(f"`cell` must be one whose units feel one another; got {type(self.cell).__name__}.")
 
     def jacobian(self) -> Floats:
         """Return what the synapses add to dh'/dh, (H, fan_h), of the part just made."""

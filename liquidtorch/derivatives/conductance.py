@@ -51,7 +51,7 @@ class LTCLocal(Local, kind="LTC"):
         num = self.cm * h + self.s * (self.gleak * self.vleak + np.einsum("ij,ij->i", g, self.erev))
         new = num / den
         self.leak = self.cm / den
-        k = (self.s / den)[:, None]
+        k = self.k = (self.s / den)[:, None]
         pull = k * (self.erev - new[:, None])
         self.slope = g * (1 - open_) * pull  # dh'_i/d(sigma*(v - mu))
         of_w, of_mu, of_sigma, of_erev = (self.immediate[:, columns] for columns in self.slots.columns)
@@ -63,6 +63,11 @@ class LTCLocal(Local, kind="LTC"):
         self.immediate[:, -2] = k[:, 0] * self.gleak
         self.immediate[:, -1] = (h - new) / den
         return new
+
+    def newborn(self, h: Floats) -> Floats:
+        """Return `s/4*(erev-h')/den`: for `sigma` of a conductance of 1 that is born at 0, per volt above mu."""
+        side = np.where(self.vleak >= 0, 1.0, -1.0)  # the erev it is born with
+        return self.k.T / 4 * (side - h)
 
     def jacobian(self) -> Floats:
         """Return `w*s'*sigma*(erev - h')*s/den`."""

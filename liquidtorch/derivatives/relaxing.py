@@ -41,6 +41,10 @@ class LeakyLocal(Local, kind="Leaky"):
         np.multiply(self.slope, u - h, out=self.immediate[:, -1])
         return self.leak * h + self.a * u
 
+    def newborn(self, h: Floats) -> Floats:
+        """Return `a*(1-u^2)`."""
+        return self.gain.T
+
     def jacobian(self) -> Floats:
         """Return `a*(1-u^2)*W_h`."""
         return self.gain * self.W[:, : self.slots.fan_h]
@@ -74,6 +78,10 @@ class LiquidLocal(Local, kind="Liquid"):
         np.multiply(self.gain, v, out=self.immediate[:, first])
         np.multiply(self.pace, v, out=self.immediate[:, second])
         return self.leak * h + a * u
+
+    def newborn(self, h: Floats) -> Floats:
+        """Return `a*(1-u^2)` for W, and `-(dt/tau)*(1-a)*(u-h)` for G."""
+        return np.stack([self.gain[:, 0], self.pace[:, 0]])
 
     def jacobian(self) -> Floats:
         """Return what W_h adds and what G_h adds."""
