@@ -23,7 +23,7 @@ def readouts(F: int, outputs: int) -> list[Any]:
 
 
 def told(readout: Any, seed: int) -> list[np.ndarray]:
-    """Learn rows some of whose outputs are unknown, with a slot closed half-way; return all it said and holds."""
+    """Learn rows with gaps, of a rate that changes and a slot closed half-way; return all it said and holds."""
     rng = np.random.default_rng(seed)
     F, outputs, said = readout.features, readout.outputs, []
     z, y = 0.5 + rng.normal(size=(ROWS, F)), rng.normal(size=(ROWS, outputs))
@@ -31,6 +31,9 @@ def told(readout: Any, seed: int) -> list[np.ndarray]:
     for t in range(ROWS):
         if t == ROWS // 2 and F > 1:
             readout.close(F // 2)
+        if t == ROWS // 3:  # as a drift does
+            name = "forgetting" if isinstance(readout, RLS) else "rate"
+            setattr(readout, name, 0.7 * getattr(readout, name))
         said.append(readout.predict(z[t]))
         if isinstance(readout, RLS):
             said.append(readout.learn(z[t], y[t], weight=1.0 + t % 3))

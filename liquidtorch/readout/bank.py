@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError, check_range
+from .members import Members
 from .recursive import RLS
 from .slots import Array
 
@@ -17,7 +18,7 @@ FORGETTINGS = (1.0, 0.9995, 0.995, 0.98)
 UNLIKELIEST = 6.0  # log of how much less likely than the best a member may become: so it can come back soon
 
 
-class Bank(nn.Module):
+class Bank(Members):
     """Answer with the mean of several `RLS` that see the same z, each weighed by how likely its errors lately are.
 
     `y = sum_r p_r y_r`, `p_r ~ exp(-L_r / (2 v))`, L_r the sum of `keep^age` error^2 of r, `keep = 1 - 1/memory`, and v
@@ -58,7 +59,6 @@ class Bank(nn.Module):
 
     losses: Tensor
     told: Tensor
-    members: Any
 
     def __init__(
         self, features: int, outputs: int, *, forgettings: Sequence[float] = FORGETTINGS, penalty: float = 1.0,
@@ -70,23 +70,9 @@ class Bank(nn.Module):
             raise OptionError(f"`forgettings` must be one or more different numbers; got {self.forgettings}.")
         options: Any = {"penalty": penalty, "shared": shared}
         self.members = nn.ModuleList(RLS(features, outputs, forgetting=f, **options) for f in self.forgettings)
+        self.firsts = (0,) * len(self.members)
         self.register_buffer("losses", torch.zeros(len(self.members), self.members[0].outputs, dtype=torch.float64))
         self.register_buffer("told", torch.zeros(self.members[0].outputs, dtype=torch.float64))
-
-    @property
-    def features(self) -> int:
-        """The width of z."""
-        return self.members[0].features
-
-    @property
-    def outputs(self) -> int:
-        """The width of y."""
-        return self.members[0].outputs
-
-    @property
-    def live(self) -> Tensor:
-        """The open slots, (F,)."""
-        return self.members[0].live
 
     @property
     def shares(self) -> Array:
@@ -128,35 +114,12 @@ class Bank(nn.Module):
         """Return the mean of the members' saliency, each as it shares in the answers, (F,)."""
         return self.shares.mean(1) @ [member.saliency() for member in self.members]
 
-    def open(self, j: int) -> None:
-        """Let every member see slot j, with a weight of 0: no answer changes."""
-        self._each("open", j)
-
-    def close(self, j: int) -> None:
-        """Take the feature of slot j away from every member; the others take over what they can tell of it."""
-        self._each("close", j)
-
-    def split(self, j: int, k: int, share: float) -> None:
-        """Give the closed slot k `share` of the weight of j, and j the rest, in every member."""
-        self._each("split", j, k, share)
-
-    def widen(self, features: int) -> None:
-        """Make room for more features, in closed slots at the end; no answer changes."""
-        self._each("widen", features)
-
-    def loosen(self, share: float = 1.0) -> None:
-        """Forget how sure the weights are, not the weights, in every member."""
-        self._each("loosen", share)
-
     def add_output(self) -> None:
         """Add an output, with the answer 0 and covariances of its own."""
-        self._each("add_output")
+        for member in self.members:
+            member.add_output()
         self.losses = nn.functional.pad(self.losses, (0, 1))
         self.told = nn.functional.pad(self.told, (0, 1))
-
-    def _each(self, change: str, *given: Any) -> None:
-        for member in self.members:
-            getattr(member, change)(*given)
 
     def config(self) -> dict[str, Any]:
         """Return what `build` makes an equal readout from, as plain JSON, without the numbers."""

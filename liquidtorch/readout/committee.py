@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import check_range
 from ..ops.descent import softmax
+from .members import Members
 from .online_logistic import OnlineLogistic
 from .recursive_logistic import RecursiveLogistic
 from .slots import Array
@@ -20,7 +21,7 @@ TIE = 1e-9  # probabilities this near are equal: rounding must not say who was w
 LEAST = 1e-4  # the least probability that the mixture hears: who is sure of everything would else drown the others
 
 
-class Committee(nn.Module):
+class Committee(Members):
     """Answer with the mean of several logistic regressions and of a mixture of them, each weighed by its errors lately.
 
     The members are an `OnlineLogistic` and a `RecursiveLogistic` on all of z, and another two on the inputs alone,
@@ -77,7 +78,7 @@ class Committee(nn.Module):
         self.body = check_range("body", body, 0, features, whole=True)
         self.memory = float(check_range("memory", memory, 1))
         self.firsts = (0, 0, self.body, self.body) if 0 < self.body < features else (0, 0)
-        self.members: Any = nn.ModuleList()
+        self.members = nn.ModuleList()
         for r, first in enumerate(self.firsts):
             if r % 2:
                 member = RecursiveLogistic(features - first, classes, forgetting=forgetting, penalty=penalty)
@@ -88,24 +89,9 @@ class Committee(nn.Module):
         self.register_buffer("wrong", torch.zeros(len(self.members) + 1, dtype=torch.float64))
 
     @property
-    def features(self) -> int:
-        """The width of z."""
-        return self.members[0].features
-
-    @property
-    def outputs(self) -> int:
-        """How many classes there are."""
-        return self.members[0].outputs
-
-    @property
     def classes(self) -> int:
         """How many classes there are."""
         return self.outputs
-
-    @property
-    def live(self) -> Tensor:
-        """The open slots, (F,)."""
-        return self.members[0].live
 
     @property
     def shares(self) -> Array:
@@ -117,7 +103,7 @@ class Committee(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Return the log of the probabilities, (..., K), for z (..., F)."""
         logs = torch.stack(
-            [member(z[..., first:]).log_softmax(-1) for first, member in zip(self.firsts, self.members, strict=True)],
+            [member(z[..., first:]).log_softmax(-1) for first, member in self.pairs()],
             -2,
         )
         mixed = (self.v[:, None] * logs.clamp(min=math.log(LEAST))).sum(-2).log_softmax(-1)
@@ -126,7 +112,7 @@ class Committee(nn.Module):
 
     def _told(self, z: Array) -> tuple[Array, Array]:
         """Return the probabilities of all members and of the mixture, (R+1, K), and the logs it is made of, (R, K)."""
-        each = [member.predict(z[first:]) for first, member in zip(self.firsts, self.members, strict=True)]
+        each = [member.predict(z[first:]) for first, member in self.pairs()]
         logs = np.log(np.maximum(each, LEAST))
         return np.array([*each, softmax(self.v.numpy() @ logs)]), logs
 
@@ -153,7 +139,7 @@ class Committee(nn.Module):
         ShapeError, DataError
             When z or y is not as said; nothing was learned then.
         """
-        code = self.members[0]._code(y)
+        code = self.members[0].code(y)
         told, logs = self._told(self.members[0]._checked(z))
         if code < 0:
             return np.full(self.outputs, np.nan)
@@ -163,13 +149,13 @@ class Committee(nn.Module):
         missed[code] += 1
         self.v.numpy()[:] += MIXING * (logs @ missed)
         self.wrong.numpy()[:] = (1 - 1 / self.memory) * self.wrong.numpy() + (told[:, code] < told.max(1) - TIE)
-        for first, member in zip(self.firsts, self.members, strict=True):
+        for first, member in self.pairs():
             member.learn(z[first:], code)
         return error
 
     def gradient(self, z: Array, y: int | float) -> tuple[Array, float]:
         """Return how the loss -log p_y changes with z, (F,), and the loss; 0 for an unknown y."""
-        code = self.members[0]._code(y)
+        code = self.members[0].code(y)
         if code < 0:
             return np.zeros(self.features), 0.0
         (told, _), shares = self._told(z), self.shares
@@ -177,15 +163,14 @@ class Committee(nn.Module):
         q = np.zeros(self.features)
         mixed = -told[-1]
         mixed[code] += 1
-        for r, (first, member) in enumerate(zip(self.firsts, self.members, strict=True)):
+        for r, (first, member) in enumerate(self.pairs()):
             own = -told[r]
             own[code] += 1
             heard = told[r] > LEAST
             up = shares[r] * told[r, code] * own
             through = np.where(heard, mixed, 0.0)  # of log p_r, as the mixture hears it
             up += shares[-1] * told[-1, code] * self.v.numpy()[r] * (through - through.sum() * told[r])
-            sharpness = member._state[2] if isinstance(member, OnlineLogistic) else 1.0
-            q[first:] -= sharpness / p * (up @ member._weight)
+            q[first:] -= member.sharpness / p * (up @ member._weight)
         return q, -math.log(p)
 
     def saliency(self) -> Array:
@@ -193,39 +178,10 @@ class Committee(nn.Module):
         shares = self.shares[:2] + 1e-12
         return shares / shares.sum() @ [member.saliency() for member in self.members[:2]]
 
-    def open(self, j: int) -> None:
-        """Let every member that may see slot j see it, with weights of 0: no answer changes."""
-        self._each("open", j)
-
-    def close(self, j: int) -> None:
-        """Take the feature of slot j away from every member; the others take over what they can tell of it."""
-        self._each("close", j)
-
-    def split(self, j: int, k: int, share: float) -> None:
-        """Give the closed slot k `share` of the weight of j, and j the rest; both are of the body, or neither is."""
-        for first, member in zip(self.firsts, self.members, strict=True):
-            if min(j, k) >= first:
-                member.split(j - first, k - first, share)
-
-    def widen(self, features: int) -> None:
-        """Make room for more inputs, in closed slots at the end; no answer changes."""
-        for first, member in zip(self.firsts, self.members, strict=True):
-            member.widen(features - first)
-
-    def loosen(self, share: float = 1.0) -> None:
-        """Forget how sure the weights are, not the weights, in the members that have a covariance."""
-        for member in self.members[1::2]:
-            member.loosen(share)
-
     def add_class(self, p: float = 1e-3) -> None:
         """Add a class of probability p to every member; the ratios of the others stay as they are."""
         for member in self.members:
             member.add_class(p)
-
-    def _each(self, change: str, j: int) -> None:
-        for first, member in zip(self.firsts, self.members, strict=True):
-            if j >= first:
-                getattr(member, change)(j - first)
 
     def config(self) -> dict[str, Any]:
         """Return what `build` makes an equal readout from, as plain JSON, without the numbers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import DataError, check_range
+from ..errors import check_range
 from ..ops.choice import compiled
 from ..ops.descent import DescentStep, descend, softmax
 from ..ops.library import entry
-from .slots import Array, Slots
+from .probabilities import Probabilities
+from .slots import Array
 
 
-class OnlineLogistic(Slots):
+class OnlineLogistic(Probabilities):
     """Answer with the probability of each class, p = softmax(sharpness (W z + b)), and learn every row by one step.
 
     `e = onehot(y) - softmax(W z + b)`, `W += rate e z' / (1 + |z|^2)`: for the same z the logits change by `rate e`, in
@@ -57,9 +57,7 @@ class OnlineLogistic(Slots):
     """
 
     means: Tensor
-    state: Tensor
     _means: Array
-    _state: Array
 
     def __init__(self, features: int, classes: int, *, rate: float = 1.0, decay: float = 0.0) -> None:
         super().__init__(features, check_range("classes", classes, 2, whole=True))
@@ -69,9 +67,9 @@ class OnlineLogistic(Slots):
         self._keep("state", np.array([0.0, 0.0, 1.0]))
 
     @property
-    def classes(self) -> int:
-        """How many classes there are."""
-        return self.outputs
+    def sharpness(self) -> float:
+        """What logits are multiplied by, as learned."""
+        return self._state[2]
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the logits sharpness (W z + b), (..., K), for z (..., F)."""
@@ -81,7 +79,7 @@ class OnlineLogistic(Slots):
         """Return the probability of each class, (K,), for z (F,)."""
         if compiled():
             return self._stepped(self._checked(z), -1)
-        return softmax(self._state[2] * (self._weight @ self._checked(z) + self._bias))
+        return softmax(self.sharpness * (self._weight @ self._checked(z) + self._bias))
 
     def learn(self, z: Array, y: int | float) -> Array:
         """Learn one row, and return the error, one-hot y minus the probabilities, before it.
@@ -102,7 +100,7 @@ class OnlineLogistic(Slots):
         ShapeError, DataError
             When z or y is not as said; nothing was learned then.
         """
-        z, y = self._checked(z), self._code(y)
+        z, y = self._checked(z), self.code(y)
         if y < 0:
             return np.full(self.outputs, np.nan)
         if compiled():
@@ -120,33 +118,17 @@ class OnlineLogistic(Slots):
         sizes = {"z": F, "seen": F, "told": K, "p": K, "logit": K}
         room = {name: torch.zeros(n, dtype=torch.float64) for name, n in sizes.items()}
         own = {name: getattr(self, name) for name in ("live", "weight", "bias", "means", "state")}
-        step = DescentStep(F=F, K=K, rate=self.rate, decay=self.decay, **room, **own)
+        step = DescentStep(F=F, K=K, **room, **own)
         function, at = entry("descent_step", torch.float64), ctypes.addressof(step)
         row, told = room["z"].numpy(), room["told"].numpy()
 
         def call(z: Array, y: int, alive: DescentStep = step) -> Array:
             row[:] = z
+            alive.rate, alive.decay = self.rate, self.decay  # which may be changed between rows
             function(at, y)
             return told.copy()
 
         return call
-
-    def _code(self, y: int | float) -> int:
-        """Return the class, or -1 for an unknown one."""
-        if 0 <= y < self.outputs and y == (code := int(y)):
-            return code
-        if y != y:
-            return -1
-        raise DataError(f"`y` must be a whole number from 0 to {self.outputs - 1}, or NaN where unknown; got {y!r}.")
-
-    def gradient(self, z: Array, y: int | float) -> tuple[Array, float]:
-        """Return how the loss -log p_y changes with z, (F,), and the loss; 0 for an unknown y."""
-        told, y = self.predict(z), self._code(y)
-        if y < 0:
-            return np.zeros(self.features), 0.0
-        loss = -math.log(max(told[y], 5e-324))
-        told[y] -= 1
-        return self._state[2] * (told @ self._weight), loss
 
     def saliency(self) -> Array:
         """Return how much the logits would move without a feature, (F,): half its variance times sum_k w_kj^2."""
@@ -183,18 +165,6 @@ class OnlineLogistic(Slots):
         self._keep("live", np.pad(self._live, (0, more)))
         for name in ("weight", "means"):
             self._keep(name, np.pad(getattr(self, f"_{name}"), ((0, 0), (0, more))))
-
-    def add_class(self, p: float = 1e-3) -> None:
-        """Add a class of probability p, on the average of the last rows; the ratios of the others stay as they are.
-
-        `b_new = (log(p / (1 - p)) + mean of log sum exp of the logits) / sharpness`, `w_new = 0`.
-        """
-        p = check_range("p", p, 0, 0.5, open_low=True)
-        rows, level, sharpness = self._state
-        level = level if rows else math.log(self.outputs)
-        self.outputs += 1
-        self._keep("weight", np.pad(self._weight, ((0, 1), (0, 0))))
-        self._keep("bias", np.append(self._bias, (math.log(p / (1 - p)) + level) / sharpness))
 
     def config(self) -> dict[str, Any]:
         """Return what `build` makes an equal readout from, as plain JSON, without the numbers."""

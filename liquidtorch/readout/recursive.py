@@ -136,13 +136,14 @@ class RLS(Slots):
         sizes = {"z": F, "y": outputs, "error": outputs, "along": F + 1, "gain": F + 1}
         room = {name: torch.zeros(n, dtype=torch.float64) for name, n in sizes.items()}
         own = {name: getattr(self, name) for name in ("weight", "bias", "factor", "group", "rows")}
-        step = RecursiveStep(F=F, O=outputs, C=C, forgetting=self.forgetting, refill=self._refill(), **room, **own)
+        step = RecursiveStep(F=F, O=outputs, C=C, **room, **own)
         function, at = entry("recursive_step", torch.float64), ctypes.addressof(step)
         row, told, error = room["z"].numpy(), room["y"].numpy(), room["error"].numpy()
 
         def call(z: Array, y: Array, weight: float, alive: RecursiveStep = step) -> Array:
             row[:] = z
             told[:] = y
+            alive.forgetting, alive.refill = self.forgetting, self._refill()  # which may be changed between rows
             function(at, weight)
             return error.copy()
 
