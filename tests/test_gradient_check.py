@@ -39,7 +39,7 @@ def test_exact_rules_have_no_error(name: str) -> None:
 
 
 def network(kind: str) -> tuple[LiquidNetwork, np.ndarray, np.ndarray]:
-    """Make a network with a hidden layer in its read-out and a skip, its rows and what is asked of each."""
+    """Make a network with a hidden layer in its readout and a skip, its rows and what is asked of each."""
     x, y, _ = rows(3)
     truth = np.where(y > 0, "up", "down") if kind == "classify_steps" else y
     gaps = np.ones((1, len(x)))

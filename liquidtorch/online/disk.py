@@ -16,7 +16,7 @@ from ..model import LiquidNetwork
 from .channels import Channels
 from .drift import Drift
 from .gate import Gate
-from .inputs import Encoded, Running
+from .inputs import OfLayer, OfNetwork
 from .learning import Learning
 from .pending import Sample, Track
 from .targets import Classes, Numbers, Spread
@@ -82,10 +82,10 @@ def restore(online: Online, found: Mapping[str, Any]) -> None:
     online.pool = None if found["pool"] is None else {k: torch.from_numpy(v) for k, v in found["pool"].items()}
     channels = Channels.of(found["channels"])
     if online.network is None:
-        online.inputs, online.view = Running(channels), View(online.layer.outputs, 0)
+        online.inputs, online.view = OfLayer(channels), View(online.layer.outputs, 0)
         online.inputs.names = found["names"]
     else:
-        online.inputs, online.view = Encoded(online.network, channels), start(online.network)[0]
+        online.inputs, online.view = OfNetwork(online.network, channels), start(online.network)[0]
     targets = found["targets"]
     online.targets = Classes(targets) if isinstance(targets, list) else Numbers(**targets)
     online.readout = _filled(readout.build(found["readout"]["config"]), found["readout"])

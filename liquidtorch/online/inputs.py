@@ -37,7 +37,7 @@ def known(x: Any, names: tuple[Hashable, ...] | None) -> Mapping[Hashable, Any]:
     return dict(zip(names, row, strict=True))
 
 
-class Running:
+class OfLayer:
     """Channels of unit scale alone: for a layer, which says nothing of what its features are called.
 
     Parameters
@@ -64,7 +64,7 @@ class Running:
         return self.channels.read(x, learn=False) if u is None else u
 
 
-class Encoded:
+class OfNetwork:
     """The channels of a network's encoder, then channels of unit scale for names that it does not know.
 
     Parameters

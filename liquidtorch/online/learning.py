@@ -10,7 +10,7 @@ from ..derivatives import Local
 from ..errors import OptionError
 from ..layers import Layer, Recurrent
 from . import rules
-from .descent import Adam
+from .optimizers import Adam
 
 CLIP = 1.0  # norm of a gradient, for targets of unit scale
 Traces = dict[str, np.ndarray]

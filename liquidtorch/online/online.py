@@ -44,18 +44,19 @@ class Online:
         How the body learns: "readout", not at all; or a rule of `rules.make`, by which a copy of the model learns it,
         which answers only while it does better (`Trial`). "auto": by the most exact rule within `budget`, where the
         layer is a `Recurrent` of a cell that rules know; else "readout".
-    readout : "auto", "rls", "bank", "logistic", "committee" or function (features, outputs) -> readout
-        Of least squares, for numbers, a bank of such that forget differently; or logistic regression, for classes, or,
-        for a layer, several such, with the body and without (`Committee`: slower, often the better).
-        "auto": logistic for classes, else least squares, as a network's task or `classes` says.
+    readout : "auto", a name of `readout.ONLINE`, or function (features, outputs) -> readout
+        Of least squares, for numbers ("rls"), a "bank" of such that forget differently; or, for classes, "logistic"
+        regression by steps, "recursive_logistic" by Newton steps, or, for a layer, a "committee" of both, with the body
+        and without: slower, often the better. "auto": logistic for classes, else least squares, as a network's task or
+        `classes` says.
     classes : bool, optional
         Whether a layer's labels are classes, where `readout` is a function and does not say so.
     drift : Drift, optional
         What is watched for change, and what is done then: the readout is loosened, rates are raised, a body that learns
         is tried again, and `on_drift(online)` is called, if set.
     prior : float, above 0, optional
-        For "rls" and "bank": how many samples of unit size the weights that the readout starts with are worth. Left
-        out, 100 for a network; 1 for a layer, whose are 0.
+        For all but "logistic" and "committee": how many samples of unit size the weights that the readout starts with
+        are worth. Left out, 100 for a network; 1 for a layer, whose are 0.
     names : sequence of hashables, optional
         What the columns of a layer are called, in their order. Left out, columns belong to the names as they come
         (rows: to their places). With `()` no column belongs to a name: weights for each are drawn from its name when

@@ -11,15 +11,15 @@ from torch import Tensor
 from ..errors import OptionError, check_choice, check_range
 from ..layers import Layer
 from ..model import LiquidNetwork
-from ..readout import RLS, Bank, Committee, OnlineLogistic
+from ..readout import ONLINE, RLS
 from . import columns
 from .channels import Channels
-from .inputs import Encoded, Running, row_names
+from .inputs import OfLayer, OfNetwork, row_names
 from .targets import Classes, Numbers
 from .view import View, start
 
 Make = Callable[[int, int], Any]
-KINDS = "rls", "bank", "logistic", "committee"
+NUMBERS = "rls", "bank"  # of the readouts, those of numbers
 WORTH = 100.0  # samples that what a network was fitted to is worth
 
 
@@ -28,7 +28,7 @@ class Parts(NamedTuple):
 
     network: LiquidNetwork | None
     layer: Layer
-    inputs: Running | Encoded
+    inputs: OfLayer | OfNetwork
     view: View
     targets: Classes | Numbers
     readout: Any
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 def of_network(network: LiquidNetwork, kind: str | Make, prior: float | None) -> Parts:
     """Return the parts of a fitted network: its readout's weights are where learning starts."""
     classes = network.task.classifies
-    if kind in KINDS and (kind == "committee" or (kind == "logistic") != classes):
+    if kind in ONLINE and (kind == "committee" or (kind not in NUMBERS) != classes):
         raise OptionError(f"`readout` must be 'auto' for a network whose task is {network.task.kind!r}; got {kind!r}.")
     view, W, b = start(network)
     task = network.task
@@ -51,7 +51,7 @@ def of_network(network: LiquidNetwork, kind: str | Make, prior: float | None) ->
         part.bias.copy_(torch.from_numpy(b))
         if isinstance(part, RLS):
             part.factor[:, -1, -1] = prior**-0.5  # the bias is known as well as the weights
-    return Parts(network, network.body, Encoded(network, Channels(0)), view, targets, readout)
+    return Parts(network, network.body, OfNetwork(network, Channels(0)), view, targets, readout)
 
 
 def of_layer(
@@ -59,14 +59,14 @@ def of_layer(
     targets: Sequence[str] | None,
 ) -> Parts:  # fmt: skip
     """Return the parts of a layer: channels of unit scale before it, and a readout that knows nothing."""
-    if classes is not None and kind in KINDS:
+    if classes is not None and kind in ONLINE:
         raise OptionError("`classes` must be left out where `readout` says it; got both.")
     given = row_names(names)
     channels = Channels(layer.features, given or ())
-    inputs, view = Running(channels), View(layer.outputs, 0)
+    inputs, view = OfLayer(channels), View(layer.outputs, 0)
     inputs.names = given or None
     if classes is None:
-        classes = kind in ("logistic", "committee")
+        classes = kind in ONLINE and kind not in NUMBERS
     if classes and targets is not None:
         raise OptionError(f"`targets` must be left out where classes are learned; got {targets!r}.")
     wanted = Classes() if classes else Numbers(targets or ("y",))
@@ -83,9 +83,8 @@ def _readout(kind: str | Make, size: int, body: int, targets: Classes | Numbers,
     outputs = max(2, len(targets.labels)) if isinstance(targets, Classes) else targets.width
     if not isinstance(kind, str):
         return kind(size, outputs)
-    check_choice("readout", kind, ("auto", *KINDS))
-    if kind == "committee":
-        return Committee(size, outputs, body=body)
-    if isinstance(targets, Classes):
-        return OnlineLogistic(size, outputs)
-    return (Bank if kind == "bank" else RLS)(size, outputs, penalty=prior)
+    check_choice("readout", kind, ("auto", *ONLINE))
+    if kind == "auto":
+        kind = "logistic" if isinstance(targets, Classes) else "rls"
+    given = {"logistic": {}, "committee": {"body": body}}.get(kind, {"penalty": prior})
+    return ONLINE[kind](size, outputs, **given)

@@ -23,7 +23,33 @@ CELLS = {"leaky": Leaky, "liquid": Liquid, "ltc": LTC}
 Tau = tuple[float, float]
 
 
-class OnlineClassifier(base.Classifier):
+class Streaming:
+    """What both have in common: an `Online` that is made from their options, and asked."""
+
+    online: Online
+
+    def _start(self, readout: Any, classes: bool) -> None:
+        model: Any = self
+        seed = int(torch.seed() % 2**31) if model.seed is None else model.seed
+        self.online = Online(
+            _layer(model, seed), rule=model.rule, readout=readout, classes=classes, names=(), patience=model.patience,
+            match=model.match, seed=seed,
+        )  # fmt: skip
+
+    def learn_one(self, x: dict[Hashable, Any], y: Any, *, dt: float = 1.0, key: Hashable = None) -> None:
+        """Learn the label of a sample."""
+        self.online.learn_one(x, y, dt, key=key)
+
+    def learn_many(self, X: Any, y: Any) -> None:
+        """Learn the rows of a DataFrame one after the other."""
+        self.online.learn_many(X, y)
+
+    def predict_one(self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None) -> Any:
+        """Let a sample arrive, and return its likeliest class, None before there is any; or its number."""
+        return self.online.predict_one(x, dt, key=key)
+
+
+class OnlineClassifier(Streaming, base.Classifier):
     """Classify the samples of a stream by a recurrent network and logistic regression on it; a classifier of river.
 
     Parameters
@@ -74,7 +100,7 @@ class OnlineClassifier(base.Classifier):
         self.scale, self.rule, self.readout, self.rate = scale, rule, readout, rate
         self.match, self.patience, self.seed = match, patience, seed
         check_choice("readout", readout, ("logistic", "committee"))
-        self.online = _online(self, self._made, True)
+        self._start(self._made, True)
 
     def _made(self, features: int, classes: int) -> Any:
         if self.readout == "committee":
@@ -85,18 +111,6 @@ class OnlineClassifier(base.Classifier):
     def _multiclass(self) -> bool:
         return True
 
-    def learn_one(self, x: dict[Hashable, Any], y: Any, *, dt: float = 1.0, key: Hashable = None) -> None:
-        """Learn the class of a sample."""
-        self.online.learn_one(x, y, dt, key=key)
-
-    def learn_many(self, X: Any, y: Any) -> None:
-        """Learn the rows of a DataFrame one after the other."""
-        self.online.learn_many(X, y)
-
-    def predict_one(self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None) -> Any:
-        """Let a sample arrive, and return its likeliest class; None before there is any."""
-        return self.online.predict_one(x, dt, key=key)
-
     def predict_proba_one(
         self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None
     ) -> dict[Any, float]:  # fmt: skip
@@ -104,7 +118,7 @@ class OnlineClassifier(base.Classifier):
         return self.online.predict_proba_one(x, dt, key=key)
 
 
-class OnlineRegressor(base.Regressor):
+class OnlineRegressor(Streaming, base.Regressor):
     """Foretell a number for the samples of a stream by a recurrent network and least squares on it; river's regressor.
 
     Parameters
@@ -152,30 +166,7 @@ class OnlineRegressor(base.Regressor):
         self.units, self.body, self.tau, self.radius, self.density = units, body, tau, radius, density
         self.scale, self.rule, self.forgetting, self.prior = scale, rule, forgetting, prior
         self.match, self.patience, self.seed = match, patience, seed
-        self.online = _online(
-            self, lambda features, outputs: RLS(features, outputs, forgetting=forgetting, penalty=prior), False
-        )  # fmt: skip
-
-    def learn_one(self, x: dict[Hashable, Any], y: float, *, dt: float = 1.0, key: Hashable = None) -> None:
-        """Learn the number of a sample."""
-        self.online.learn_one(x, y, dt, key=key)
-
-    def learn_many(self, X: Any, y: Any) -> None:
-        """Learn the rows of a DataFrame one after the other."""
-        self.online.learn_many(X, y)
-
-    def predict_one(self, x: dict[Hashable, Any], *, dt: float = 1.0, key: Hashable = None) -> float:
-        """Let a sample arrive, and return its number."""
-        return self.online.predict_one(x, dt, key=key)
-
-
-def _online(model: Any, readout: Any, classes: bool) -> Online:
-    seed = int(torch.seed() % 2**31) if model.seed is None else model.seed
-    layer = _layer(model, seed)
-    return Online(
-        layer, rule=model.rule, readout=readout, classes=classes, names=(), patience=model.patience,
-        match=model.match, seed=seed,
-    )  # fmt: skip
+        self._start(lambda features, outputs: RLS(features, outputs, forgetting=forgetting, penalty=prior), False)
 
 
 def _layer(model: Any, seed: int) -> Layer:

@@ -221,7 +221,7 @@ def spiking_stepper(W: Tensor, liquid: Spiking) -> Stepper:
     given = {k: t.clone() for k, t in liquid._asdict().items() if isinstance(t, Tensor) and k not in ("start", "pool")}
     given |= {"u": u, "h0": whole[L * H :], "dt": dt, "fresh": fresh, "out": whole}
     arguments = SpikingRows(B=1, T=1, H=H, L=L, K=liquid.slots, W=len(fresh), U=len(W), **given)
-    function, at, workers = entry("spiking_forward", dtype), ctypes.addressof(arguments), team()
+    function, at, workers = entry("spiking_forward", dtype), ctypes.byref(arguments), team()
     size = entry("spiking_scratch", dtype)(at)
     scratch = torch.empty(size + 16, dtype=dtype)
     place = scratch.data_ptr() + -scratch.data_ptr() % 64
@@ -235,7 +235,6 @@ def spiking_stepper(W: Tensor, liquid: Spiking) -> Stepper:
         return shown.copy()
 
     def reset() -> None:
-        assert arguments.alive is not None  # the addresses above are its own
         state[:] = start
 
     return Stepper(W.shape[1], advance, reset)

@@ -34,7 +34,7 @@ class Copies(NamedTuple):
 class Change:
     """Say which synapses and units an operation took away and which it made.
 
-    A companion of the cell (a learning rule's traces, an optimiser's moments, a read-out) follows in this order:
+    A companion of the cell (a learning rule's traces, an optimiser's moments, a readout) follows in this order:
 
     1. `dead`, `dead_x`, `units_dead`: what it kept for them is 0, or forgotten;
     2. `splits`, one after the other: the child is in the parent's state, and so are its synapses (`copies`);

@@ -26,7 +26,7 @@ def missed(weights: Array, P: Array) -> Array:
     Parameters
     ----------
     weights : array (O, H)
-        What reads the units: a read-out's weights, or those and the units' own `W_h`, one under the other.
+        What reads the units: a readout's weights, or those and the units' own `W_h`, one under the other.
     P : array (H, H)
         The inverse of the units' covariance, such as the P of recursive least squares (with its forgetting).
 
@@ -106,7 +106,7 @@ def remove(
     Returns
     -------
     Change
-        With one of `units_dead`: the state is 0 there, and a read-out closes it (`readout.close(unit)`, which makes
+        With one of `units_dead`: the state is 0 there, and a readout closes it (`readout.close(unit)`, which makes
         up for it from its own covariance).
 
     Raises
@@ -147,7 +147,7 @@ def merge(cell: Cell, population: Population, kept: int, gone: int) -> Change:
     Returns
     -------
     Change
-        With `gone` of `units_dead`; synapses that only it had are born to `kept`. A read-out sums its two weights: so
+        With `gone` of `units_dead`; synapses that only it had are born to `kept`. A readout sums its two weights: so
         does `readout.close(gone)`, whose covariance knows that the two are the same.
 
     Raises
@@ -193,7 +193,7 @@ def recycle(
     Returns
     -------
     Change
-        The unit is among the dead and the born, and so are its synapses: nothing old holds of them. A read-out
+        The unit is among the dead and the born, and so are its synapses: nothing old holds of them. A readout
         closes and opens it.
 
     Raises

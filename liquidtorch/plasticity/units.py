@@ -42,7 +42,7 @@ def add(
     Returns
     -------
     Change
-        `units_born` are the slots: the state is 0 there (`Change.carry`), and a read-out opens them.
+        `units_born` are the slots: the state is 0 there (`Change.carry`), and a readout opens them.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def split(
     -------
     Change
         With one of `splits`: the child takes over the parent's state (`Change.carry`), traces and moments, and the
-        read-out parts its weights by the same share, `readout.split(parent, child, share)`.
+        readout parts its weights by the same share, `readout.split(parent, child, share)`.
 
     Raises
     ------

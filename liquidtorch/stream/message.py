@@ -79,3 +79,9 @@ class Sink(Protocol):
     def close(self) -> None:
         """Let go of files and connections."""
         ...
+
+
+def short(value: object) -> str:
+    """Return a value as it is told of in a reason."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

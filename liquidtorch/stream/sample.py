@@ -13,7 +13,7 @@ from ..data import Feature
 from ..data.clock import UNITS
 from ..data.read import MISSING
 from ..errors import OptionError
-from .message import Rejected
+from .message import Rejected, short
 from .when import When, when
 
 LONGEST_NAME = 256  # of a series, in characters
@@ -88,7 +88,7 @@ class Reader:
             return ""
         value = fields.get(self.series)
         if _missing(value) or not isinstance(value, str | int | float):
-            raise Rejected(f"`{self.series}` must name a series in every record; got {_short(value)}")
+            raise Rejected(f"`{self.series}` must name a series in every record; got {short(value)}")
         name = _spelled(value)
         if len(name) > LONGEST_NAME:
             raise Rejected(f"`{self.series}` must be at most {LONGEST_NAME} characters long; got {len(name)}")
@@ -102,7 +102,7 @@ class Reader:
             return None if code is None else feature.vocabulary[int(code)]
         number = _number(feature.name, value)
         if math.isinf(number):
-            raise Rejected(f"`{feature.name}` must be finite or missing; got {_short(value)}")
+            raise Rejected(f"`{feature.name}` must be finite or missing; got {short(value)}")
         return None if math.isnan(number) else number
 
     def _target(self, feature: Feature, value: Any) -> float:
@@ -117,7 +117,7 @@ class Reader:
             return code
         number = _number(feature.name, value)
         if not math.isfinite(number):
-            raise Rejected(f"`{feature.name}` must be finite to be a target; got {_short(value)}")
+            raise Rejected(f"`{feature.name}` must be finite to be a target; got {short(value)}")
         return number
 
 
@@ -143,7 +143,7 @@ def _spelled(value: Any) -> str:
 
 def _category(name: str, value: Any) -> str:
     if not isinstance(value, str | int | float):
-        raise Rejected(f"`{name}` must be a text, a number or true or false; got {_short(value)}")
+        raise Rejected(f"`{name}` must be a text, a number or true or false; got {short(value)}")
     return _spelled(value)
 
 
@@ -165,9 +165,4 @@ def _number(name: str, value: Any) -> float:
             return float(value)
         except OverflowError:
             return math.inf
-    raise Rejected(f"`{name}` must be a number; got {_short(value)}")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    raise Rejected(f"`{name}` must be a number; got {short(value)}")

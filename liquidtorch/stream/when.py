@@ -8,7 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from ..data.clock import UNITS
-from .message import Rejected
+from .message import Rejected, short
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 DAY_FIRST = re.compile(r"(\d\d)\.(\d\d)\.(\d{4})")
@@ -40,9 +40,9 @@ def when(name: str, value: Any) -> When:
             return When(_microseconds(name, text), True)
         value = number
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Rejected(f"`{name}` must be a time; got {_short(value)}")
+        raise Rejected(f"`{name}` must be a time; got {short(value)}")
     if not math.isfinite(value) or abs(value) > LARGEST:
-        raise Rejected(f"`{name}` must be finite to be a time; got {_short(value)}")
+        raise Rejected(f"`{name}` must be finite to be a time; got {short(value)}")
     if isinstance(value, int) and 19000101 <= value <= 21001231:
         day = _day(value)
         if day is not None:
@@ -80,15 +80,10 @@ def _microseconds(name: str, text: str) -> int:
         found = datetime.datetime.fromisoformat(spelled)
     except ValueError:
         raise Rejected(
-            f"`{name}` must be a number or a date-time such as 2026-01-31 23:59:59; got {_short(text)}"
+            f"`{name}` must be a number or a date-time such as 2026-01-31 23:59:59; got {short(text)}"
         ) from None
     return _since_epoch(found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC))
 
 
 def _since_epoch(moment: datetime.datetime) -> int:
     return (moment - EPOCH) // datetime.timedelta(microseconds=1)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""Rules that learn a cell row by row: exact RTRL along the wiring, SnAp-n, e-prop, truncated BPTT, read-out only."""
+"""Rules that learn a cell row by row: exact RTRL along the wiring, SnAp-n, e-prop, truncated BPTT, readout only."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def gradient_check(
     """Measure the gradient of every rule against the true one, over a stream, with nothing updated on the way.
 
     The loss is summed over the stream, half the squared error for numbers and the cross-entropy for classes; the true
-    gradient is that of BPTT from the stream's start. A network is asked through its own read-out; a cell through a
+    gradient is that of BPTT from the stream's start. A network is asked through its own readout; a cell through a
     linear one, fitted to its states on this stream.
 
     Parameters
@@ -135,7 +135,7 @@ def _cell(layer: Layer) -> Cell:
 
 
 def _asked_of_cell(cell: Cell, x: Floats, y: Floats, dt: Floats) -> Floats:
-    """Return q (T, outputs) through a linear read-out that is fitted to the states."""
+    """Return q (T, outputs) through a linear readout that is fitted to the states."""
     with torch.no_grad():
         h = _rows(cell, x, dt).numpy()
     known = ~np.any(np.isnan(y), axis=1)
@@ -148,7 +148,7 @@ def _asked_of_cell(cell: Cell, x: Floats, y: Floats, dt: Floats) -> Floats:
 
 
 def _asked_of_network(net: LiquidNetwork, x: Floats, y: Floats, dt: Floats) -> tuple[Cell, Floats, Floats]:
-    """Return the cell, the rows (T, C) that its network feeds it, and q (T, outputs) through the read-out alone."""
+    """Return the cell, the rows (T, C) that its network feeds it, and q (T, outputs) through the readout alone."""
     body: Any = net.body
     cell = _cell(body)
     seen: dict[str, Tensor] = {}

@@ -50,7 +50,7 @@ def make(spec: str, cell: Cell, *, budget: float = BUDGET) -> Rule:
     Notes
     -----
     For an LTC a step counts as `unfolds` steps in "snapN", and each costs as much. The derivative goes by the true
-    read-out, never by random feedback. Only gradients along one cell are meant: q of a cell below another is what the
+    readout, never by random feedback. Only gradients along one cell are meant: q of a cell below another is what the
     other's present input gives it.
 
     Source
@@ -110,4 +110,4 @@ def _within(cell: Cell, budget: float) -> Rule:
         rule = make(spec, cell)
         if rule.cost.multiply_adds <= budget:
             return rule
-    raise AssertionError("a read-out alone costs nothing")
+    raise AssertionError("a readout alone costs nothing")

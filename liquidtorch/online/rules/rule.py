@@ -33,7 +33,7 @@ class Rule:
         Parameters
         ----------
         q : array (H,)
-            The derivative of the loss by the state, through the read-out alone.
+            The derivative of the loss by the state, through the readout alone.
 
         Returns
         -------
@@ -141,7 +141,7 @@ class Body(Protocol):
 
 
 class Fixed(Rule):
-    """Advance the body and learn nothing of it: a reservoir behind a read-out that learns."""
+    """Advance the body and learn nothing of it: a reservoir behind a readout that learns."""
 
     name = "readout"
     cost = Cost(0, 0)

@@ -14,7 +14,7 @@ from torch import nn
 
 from liquidtorch.cells import CfC, Leaky
 from liquidtorch.errors import OptionError
-from liquidtorch.online.descent import SGD, Adam, ObGD
+from liquidtorch.online.optimizers import SGD, Adam, ObGD
 
 
 def gradients(c, steps: int, seed: int = 0) -> list[dict[str, np.ndarray]]:
