@@ -43,6 +43,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/ridge.py
 	$(BIN)/python benchmarks/encoders.py
 	$(BIN)/python benchmarks/echo.py
+	$(BIN)/python benchmarks/radius.py
 	$(BIN)/python benchmarks/reservoir.py
 	$(BIN)/python benchmarks/resilience.py
 	$(BIN)/python benchmarks/online.py

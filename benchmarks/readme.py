@@ -74,7 +74,9 @@ def main() -> None:
         "demo": demo(),
         "speed": speed_table(newest("speed", "row", "threads")),
         "reservoir": reservoir_table(newest("reservoir", "row")),
-        "reservoir speed": reservoir_speed_table(newest("echo", "row"), newest("spiking", "activity")),
+        "reservoir speed": reservoir_speed_table(
+            newest("echo", "row"), newest("spiking", "activity"), newest("radius", "seed")
+        ),
         "resilience": resilience(),
         "online": online_table(newest("online", "stream", "model", "seed")),
     }

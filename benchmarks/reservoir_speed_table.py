@@ -10,7 +10,9 @@ RIVALS = {
 }  # rows at once -> the rival, and how many times its rate is asked
 
 
-def reservoir_speed_table(echo: list[dict[str, Any]], spiking: list[dict[str, Any]]) -> str:
+def reservoir_speed_table(
+    echo: list[dict[str, Any]], spiking: list[dict[str, Any]], radius: list[dict[str, Any]]
+) -> str:
     """Return a row a work: steps of a row a second, on one core."""
     rows = ["| 1000 units, 10 % of the synapses | steps/s | beside | times | asked |", "|---|--:|---|--:|--:|"]
     for line in echo:
@@ -30,5 +32,9 @@ def reservoir_speed_table(echo: list[dict[str, Any]], spiking: list[dict[str, An
         said = f"spiking, {near['dtype']}, {100 * near['activity']:.0f} % of the units spike in a step"
         cells = f"{found['liquidtorch']:,.0f} | {name}: {found[name]:,.0f} | {found['liquidtorch'] / found[name]:.1f}"
         rows.append(f"| {said} | {cells} | {near['target']:,} steps/s |")
+    if radius:
+        ours, other = (max(line["seconds"][name] for line in radius) for name in ("liquidtorch", "ARPACK"))
+        said = f"spectral radius of 5000 units, the slowest of {len(radius)} matrices"
+        rows.append(f"| {said} | {ours:.2f} s | ARPACK: {other:.1f} s | {other / ours:.1f} | below 1 s |")
     cpu = echo[0]["cpu"]
     return "\n".join([*rows, "", f"On one core of {cpu}."])
