@@ -20,6 +20,10 @@ CASES = [  # H, B, T, dt and ends: few numbers, but every way through the text; 
     (7, 9, 4, "irregular", "both"), (17, 3, 3, "huge", "lengths"), (1, 2, 3, "zero", "resets"),
     (6, 33, 5, "irregular", "both"),
 ]  # fmt: skip
+ECHOES = [  # of reservoirs: one row, whose sources fill no whole vectors, and rows of several vectors at the same times
+    (37, 1, 9, "zero", "both"), (37, 1, 9, "irregular", "lengths"), (7, 1, 9, "irregular", "resets"),
+    (7, 9, 9, "a row", "whole"),
+]  # fmt: skip
 SECONDS = 60
 Found = dict[str, torch.Tensor]
 DTYPES = (torch.float32, torch.float64)
@@ -27,7 +31,9 @@ DTYPES = (torch.float32, torch.float64)
 
 def problems() -> list[tuple[str, twins.Problem, Found]]:
     """Return every variant in every case, with what the reference finds."""
-    drawn = [(name, twins.problem(name, *case[:3], dt=case[3], ends=case[4])) for case in CASES for name in twins.NAMES]
+    named = [(case, name) for case in CASES for name in twins.NAMES]
+    named += [(case, name) for case in ECHOES for name in twins.NAMES if name.startswith("echo")]
+    drawn = [(name, twins.problem(name, *case[:3], dt=case[3], ends=case[4])) for case, name in named]
     return [(name, problem, problem.run("reference", torch.float64)) for name, problem in drawn]
 
 
