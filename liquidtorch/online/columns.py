@@ -38,11 +38,13 @@ def pool(layer: Layer) -> dict[str, Tensor]:
     return held if wiring is None else {**held, LIVE: torch.from_numpy(wiring.sensory.copy())}
 
 
-def drawn(layer: Layer, slot: int, weights: dict[str, Tensor], seed: int, name: Hashable) -> Layer:
+def drawn(
+    layer: Layer, slot: int, weights: dict[str, Tensor], seed: int, name: Hashable, alive: np.ndarray | None
+) -> Layer:
     """Return the layer with a new column: each unit's weights are one of those that it gives the features of a pool.
 
     Which one is drawn from the seed and the feature's name, so that features get the same weights in whatever order
-    they come.
+    they come. Of a layer whose structure changes only the units that are alive, (H,), get a synapse.
     """
     digest = hashlib.blake2b(repr(name).encode(), digest_size=8).digest()
     rng = np.random.default_rng([seed, int.from_bytes(digest, "little")])
@@ -56,7 +58,7 @@ def drawn(layer: Layer, slot: int, weights: dict[str, Tensor], seed: int, name: 
     wiring = _wiring(layer)
     if wiring is not None and live is not None:
         sensory = wiring.sensory.copy()
-        sensory[:, slot] = live
+        sensory[:, slot] = live if alive is None else np.where(alive, live, 0)
         layer = _with(layer, _config(layer.config(), layer.features, sensory))
     state = layer.state_dict()
     for key, column in columns.items():

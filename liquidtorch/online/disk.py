@@ -17,8 +17,8 @@ from .channels import Channels
 from .drift import Drift
 from .gate import Gate
 from .inputs import OfLayer, OfNetwork
-from .learning import Learning
 from .pending import Sample, Track
+from .plasticity import Plasticity
 from .targets import Classes, Numbers, Spread
 from .trial import Trial
 from .view import View, start
@@ -26,8 +26,11 @@ from .view import View, start
 if TYPE_CHECKING:
     from .online import Online
 
-PLAIN = ("match", "patience", "seed", "own", "opened", "usual", "forgotten", "seen", "learned", "_unheard", "drifts")
-TRIAL = ("rule", "rate", "memory", "budget", "rest", "failures", "worse")
+PLAIN = (
+    "match", "patience", "seed", "own", "opened", "usual", "forgotten", "seen", "learned", "_unheard", "drifts",
+    "changes",
+)  # fmt: skip
+TRIAL = ("rule", "rate", "memory", "budget", "rest", "failures", "worse", "seed")
 SAMPLE = ("kept", "z", "base", "place", "learning", "traces")
 
 
@@ -60,7 +63,9 @@ def _trial(trial: Trial) -> dict[str, Any]:
     body = None
     if trial.body is not None:
         body = {"layer": _module(trial.body.layer), "readout": _module(trial.readout), "state": trial.body.state()}
-    return {"plain": {name: getattr(trial, name) for name in TRIAL}, "gate": trial.gate.state(), "body": body}
+    plasticity = None if trial.plasticity is None else trial.plasticity.to_json()
+    plain = {name: getattr(trial, name) for name in TRIAL}
+    return {"plain": plain, "plasticity": plasticity, "gate": trial.gate.state(), "body": body}
 
 
 def _track(track: Track, trial: Trial | None) -> dict[str, Any]:
@@ -107,16 +112,18 @@ def restore(online: Online, found: Mapping[str, Any]) -> None:
 
 
 def _tried(found: Mapping[str, Any]) -> Trial:
-    plain = found["plain"]
-    trial = Trial(plain["rule"], plain["rate"], plain["memory"], plain["budget"])
+    plain, given = found["plain"], found["plasticity"]
+    trial = Trial(
+        plain["rule"], plain["rate"], plain["memory"], plain["budget"],
+        None if given is None else Plasticity(**given), plain["seed"],
+    )  # fmt: skip
     trial.rest, trial.failures, trial.worse = plain["rest"], plain["failures"], plain["worse"]
     trial.gate = Gate.of(found["gate"])
     body = found["body"]
     if body is not None:
         layer = _filled(layers.build(body["layer"]["config"]), body["layer"])
         trial.readout = _filled(readout.build(body["readout"]["config"]), body["readout"])
-        trial.body = Learning(layer, trial.rule, trial.rate, trial.budget)
-        trial.body.restore(body["state"])
+        trial.make(layer, trial.rate).restore(body["state"])
     return trial
 
 

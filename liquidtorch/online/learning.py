@@ -9,8 +9,12 @@ import numpy as np
 from ..derivatives import Local
 from ..errors import OptionError
 from ..layers import Layer, Recurrent
+from ..plasticity import Change
 from . import rules
 from .optimizers import Adam
+from .rules.rule import Traced
+from .rules.truncated import Truncated
+from .structure import Structure
 
 CLIP = 1.0  # norm of a gradient, for targets of unit scale
 Traces = dict[str, np.ndarray]
@@ -47,41 +51,58 @@ class Learning:
                 f"`rule` must be 'readout' for {type(layer).__name__}; got {rule!r} (it has no single cell that could "
                 "learn). Use Recurrent of a cell."
             )
-        self.layer, self.name = layer, rule
+        self.layer, self.name, self.budget = layer, rule, budget
         self.outputs, self._units = layer.outputs, layer.cell.units
         self.rule = rules.make(rule, layer.cell, budget=budget)
         self.optimizer = Adam(layer.cell, rate=rate, clip=CLIP)
+        self.structure: Structure | None = None  # that of the cell, if it may change
 
     def step(self, u: np.ndarray, h: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the output and the state after a sample; the traces move along."""
-        h = self.rule.step(u, h, dt)
-        return h[: self.outputs], h
+        after = self.rule.step(u, h, dt)
+        if self.structure is not None and isinstance(self.rule, Traced | Truncated):  # not where "auto" learns nothing
+            self.structure.step(self.rule.local, u, h, after, dt)
+        return after[: self.outputs], after
 
     def learn(self, g: np.ndarray) -> None:
         """Go one step down the gradient, for g = dL/dy (O,) where the traces are."""
         q = np.zeros(self._units)
         q[: self.outputs] = g
+        if self.structure is not None:
+            self.structure.credit(q)
         self.optimizer.step(self.rule.gradient(q))
         self.rule.changed()
 
+    def follow(self, change: Change) -> None:
+        """Go along with a change of the cell; where the rule "auto" costs too much by now, it is chosen again."""
+        self.rule.follow(change)
+        self.optimizer.follow(change)
+        if self.name == "auto" and self.rule.cost.multiply_adds > self.budget:
+            self.rule = rules.make("auto", self.layer.cell, budget=self.budget)
+
     def kept(self) -> Traces:
         """Return a copy of the traces as they are."""
-        return {name: array.copy() for name, array in self.rule.arrays().items()}
+        return {name: array.copy() for name, array in self._traces().items()}
+
+    def _traces(self) -> Traces:
+        return {**self.rule.arrays(), **({} if self.structure is None else self.structure.traces())}
 
     def put(self, traces: Traces | None) -> None:
         """Set the traces to what `kept` returned; None: to those of a start."""
         if traces is None:
-            self.rule.reset()
+            for array in self._traces().values():
+                array[...] = 0
             return
-        for name, array in self.rule.arrays().items():
+        for name, array in self._traces().items():
             array[...] = traces[name]
 
     def state(self) -> dict[str, Any]:
-        """Return the traces and the optimiser's moments."""
+        """Return the traces, the optimiser's moments, and what the structure has seen."""
         return {
             "traces": self.kept(),
             "moments": {k: v.copy() for k, v in self.optimizer.arrays().items()},
             "rate": self.optimizer.rate,
+            "structure": None if self.structure is None else self.structure.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -90,3 +111,5 @@ class Learning:
         for name, array in self.optimizer.arrays().items():
             array[...] = state["moments"][name]
         self.optimizer.rate = state["rate"]
+        if self.structure is not None:
+            self.structure.restore(state["structure"])

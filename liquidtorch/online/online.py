@@ -22,8 +22,9 @@ from .inputs import known, plain
 from .learning import learns
 from .parts import Make, of_layer, of_network
 from .pending import Sample, Track
+from .plasticity import Plasticity, settled
 from .targets import Classes, Spread
-from .trial import Trial
+from .trial import Trial, living
 
 HEAD = {"kind": "Online", "schema": 1, "version": __version__}  # schema: raised when an older reader would misread
 UNHEARD = 20  # labels in a row that answer no sample, while samples wait, after which a warning is due
@@ -54,6 +55,10 @@ class Online:
     drift : Drift, optional
         What is watched for change, and what is done then: the readout is loosened, rates are raised, a body that learns
         is tried again, and `on_drift(online)` is called, if set.
+    plasticity : Plasticity or its kind, optional
+        How the structure of the body may change while it learns, by a `rule` that is not "readout"; left out, it stays.
+        `changes` tells what was done. Of a Recurrent of Leaky, Liquid or LTC with a wiring; units come to the slots of
+        `plasticity.with_room`.
     prior : float, above 0, optional
         For all but "logistic" and "committee": how many samples of unit size the weights that the readout starts with
         are worth. Left out, 100 for a network; 1 for a layer, whose are 0.
@@ -106,6 +111,7 @@ class Online:
         rule: str = "auto",
         readout: str | Make = "auto",
         drift: Drift | None = None,
+        plasticity: Plasticity | str | None = None,
         prior: float | None = None,
         classes: bool | None = None,
         names: Iterable[Hashable] | None = None,
@@ -137,7 +143,8 @@ class Online:
         for name, value in (("rate", rate), ("memory", memory), ("budget", budget)):
             check_range(name, value, 0, open_low=True)
         learning = rule != "readout" and (rule != "auto" or learns(self.layer))
-        self.trial = Trial(rule, rate, memory, budget) if learning else None
+        plastic = None if plasticity is None else settled(plasticity, self.layer, self.readout, learning)
+        self.trial = Trial(rule, rate, memory, budget, plastic, self.seed) if learning else None
         self.drift = drift
         self.usual = getattr(self.readout, "rate", 0.0)  # the rate of the readout where nothing has raised it
         self.spread = Spread(self.readout.outputs)
@@ -154,6 +161,7 @@ class Online:
         self.learned = 0  # labels that were learned
         self._unheard = 0  # labels in a row that answered nothing
         self.drifts: list[int] = []  # the samples at which something changed
+        self.changes: list[tuple[int, str, str, int, int]] = []  # sample, why, operation, units and synapses after it
         self.on_drift: Callable[[Online], None] | None = None
 
     @property
@@ -359,7 +367,10 @@ class Online:
             scale = 1.0 if isinstance(self.targets, Classes) else float(self.spread.variance().mean())
             other = trial.learn(track, sample, target, self.view, scale)
             if other is not None:
-                self._judge(trial, self._loss(error, target), self._loss(other, target))
+                loss = self._loss(other, target)
+                self._judge(trial, self._loss(error, target), loss)
+                made = trial.restructure(sample, loss, self._signed(other), self.tracks.values())
+                self.changes += [(self.seen, *one) for one in made]
         if self.drift is not None:
             before = self.drift.lift
             if self.drift.wrong(math.sqrt(self._loss(error, target))):
@@ -372,6 +383,12 @@ class Online:
         if isinstance(self.targets, Classes):
             return float(error[target])
         return float(np.nanmean(error * error / self.spread.variance()))
+
+    def _signed(self, error: np.ndarray) -> float:
+        """Return an error as one number with a sign: of classes the even ones, of several numbers their sum."""
+        if isinstance(self.targets, Classes):
+            return float(error[::2].sum())
+        return float(np.nansum(error / np.sqrt(self.spread.variance())))
 
     def _judge(self, trial: Trial, still: float, learning: float) -> None:
         if trial.judge(still, learning) and trial.body is not None:
@@ -429,12 +446,16 @@ class Online:
                 for readout in readouts:
                     readout.open(self.view.start + slot)
             if self.pool is not None and slot >= self.own:
-                bodies = [columns.drawn(layer, slot, self.pool, self.seed, name) for layer in bodies]
+                plastic = trial is not None and trial.plasticity is not None
+                bodies = [
+                    columns.drawn(layer, slot, self.pool, self.seed, name, living(layer, sees) if plastic else None)
+                    for layer, sees in zip(bodies, readouts, strict=True)
+                ]
         channels.fresh.clear()
         self.layer = bodies[0]
         self.body = Body(self.layer)
         if trial is not None and learning is not None:
-            trial.rebuilt(bodies[1])
+            trial.make(bodies[1], learning.optimizer.rate)
 
     # --- on disk ---------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..plasticity import Change
+
 
 class Sample:
     """What is kept of a sample until its label comes.
@@ -65,6 +67,23 @@ class Track:
         self.pending: deque[Sample] = deque()
         self.learning: np.ndarray | None = None  # the state of a body that learns
         self.traces: dict[str, np.ndarray] | None = None  # the rule's, while it follows another stream
+
+    def follow(self, change: Change, units: int) -> None:
+        """Go along with a change of the structure of the body that learns, of which so many units are shown.
+
+        Traces that the rule does not hold now start anew, and samples that wait for their label with some of their own
+        are not learned by it.
+        """
+        self.traces = None
+        if self.learning is not None:
+            self.learning = self.learning.copy()
+            change.carry(self.learning)
+        for sample in self.pending:
+            if sample.traces is not None:
+                sample.learning = sample.traces = None
+            elif sample.learning is not None:
+                sample.learning = sample.learning.copy()
+                change.carry(sample.learning[:units])
 
     def again(self, x: Any, kept: Mapping[Hashable, Any]) -> Sample | None:
         """Return the newest sample if it is x itself, unchanged: asked for twice, it has arrived once."""

@@ -10,13 +10,23 @@ from typing import Any
 import numpy as np
 
 from ..layers import Layer
+from ..plasticity import Change
 from .gate import SURE, Gate
 from .learning import Learning
 from .pending import Sample, Track
+from .plasticity import Plasticity
+from .structure import Structure
 from .view import View
 
 PATIENCE = 5  # memories that it may do worse: what learns is first moved, and then better
 LONGEST = 64  # memories that it rests at most, after having done worse again and again
+Made = tuple[str, str, int, int]  # why, the operation, and how many units and synapses there were then
+
+
+def living(layer: Layer, readout: Any) -> np.ndarray:
+    """Return which units of a layer whose structure may change are alive, (H,): those that its readout sees."""
+    units: int = layer.cell.units  # pyright: ignore
+    return readout.live.numpy()[:units].copy() if layer.outputs == units else np.ones(units, bool)
 
 
 class Trial:
@@ -36,10 +46,17 @@ class Trial:
         Of the gate.
     budget : float
         Of the rule "auto".
+    plasticity : Plasticity or None
+        How the copy's structure may change.
+    seed : int
+        Of what such changes draw.
     """
 
-    def __init__(self, rule: str, rate: float, memory: float, budget: float) -> None:
+    def __init__(
+        self, rule: str, rate: float, memory: float, budget: float, plasticity: Plasticity | None, seed: int
+    ) -> None:  # fmt: skip
         self.rule, self.rate, self.memory, self.budget = rule, rate, memory, budget
+        self.plasticity, self.seed = plasticity, seed
         self.gate = Gate(memory)
         self.body: Learning | None = None  # None: it rests
         self.readout: Any = None
@@ -55,20 +72,25 @@ class Trial:
 
     def start(self, layer: Layer, readout: Any, tracks: Iterable[Track]) -> None:
         """Begin as a copy of the still model."""
-        self.body = Learning(copy.deepcopy(layer), self.rule, self.rate, self.budget)
         self.readout = copy.deepcopy(readout)
-        self.track = None
+        self.make(copy.deepcopy(layer), self.rate)
         self.gate.start()
         for track in tracks:
             track.learning, track.traces = track.h.copy(), None
             for sample in track.pending:
                 sample.learning = None  # it knows nothing of them
 
-    def rebuilt(self, layer: Layer) -> None:
-        """Go on with a layer that has got more columns; traces and moments start anew."""
-        assert self.body is not None
-        self.body = Learning(layer, self.rule, self.body.optimizer.rate, self.budget)
+    def make(self, layer: Layer, rate: float) -> Learning:
+        """Let a layer, behind the readout that there is, be the copy: traces, moments and ages start anew."""
+        self.body = body = Learning(layer, self.rule, rate, self.budget)
         self.track = None
+        if self.plasticity is not None:
+            alive = living(body.layer, self.readout)
+            width = self.readout.features - body.outputs
+            body.structure = Structure(
+                self.plasticity, body.layer.cell, alive, width, [self.seed, self.gate.seen]
+            )  # fmt: skip
+        return body
 
     def enter(self, track: Track) -> Learning:
         """Return the learning body, with the traces of a stream."""
@@ -111,6 +133,46 @@ class Trial:
             body.put(now)
         return self.readout.learn(z, target)
 
+    def restructure(self, sample: Sample, loss: float, error: float, tracks: Iterable[Track]) -> list[Made]:
+        """Let the copy's structure change, if it should; tell what was made.
+
+        Parameters
+        ----------
+        sample : Sample
+            The one whose label was learned.
+        loss, error : float
+            The copy's at it, before.
+        tracks : iterable of Track
+            All streams, which follow.
+        """
+        body, z, tracks = self.body, sample.learning, list(tracks)
+        if body is None or body.structure is None or z is None:
+            return []
+        why = body.structure.due(loss, error, z[body.outputs :] if len(tracks) == 1 else None)
+        made = []
+        if why is not None:
+            for name, change in body.structure.changes(why, lambda: self.readout.saliency()[: body.outputs]):
+                body.follow(change)
+                self._show(change)
+                for track in tracks:
+                    track.follow(change, body.outputs)
+                cell = body.layer.cell
+                assert cell.wiring is not None
+                synapses = cell.wiring.synapses + cell.wiring.sensory_synapses
+                made.append((why, name, int(body.structure.population.alive.sum()), synapses))
+        return made
+
+    def _show(self, change: Change) -> None:
+        """Let the readout see units that came, and no longer those that went."""
+        for unit in change.units_dead.tolist():
+            self.readout.close(unit)
+        children = {child for _, child, _ in change.splits}
+        for parent, child, share in change.splits:
+            self.readout.split(parent, child, share)
+        for unit in change.units_born.tolist():
+            if unit not in children:
+                self.readout.open(unit)
+
     def judge(self, still: float, learning: float) -> bool:
         """Take the losses of both, and return whether the still model should become what the copy is; or stop it."""
         answers, surely = self.gate.tell(still, learning), self.gate.surely()
@@ -140,3 +202,5 @@ class Trial:
     def wake(self) -> None:
         """End the rest: something has changed."""
         self.rest = self.failures = 0
+        if self.body is not None and self.body.structure is not None:
+            self.body.structure.wake()

@@ -9,13 +9,13 @@ from ..layers.stepper import array
 from ..model import LiquidNetwork
 from ..readout import MLP, Linear, Logistic, Ridge
 
-BLOCK = 16
+BLOCK = 32
 
 
 class View:
     """Lay out z = [y | coded channels | tanh(V [y | coded] + c) | other channels | zeros]: what comes later is last.
 
-    The width of z is a multiple of 16: so wide are the blocks that dot products are summed in, and with whole blocks
+    The width of z is a multiple of 32: so wide are the blocks that dot products are summed in, and with whole blocks
     more zeros at the end change no bit of a sum.
 
     Parameters

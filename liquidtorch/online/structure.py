@@ -1,0 +1,290 @@
+"""Structure: when and how the synapses and units of a body that learns come and go, within a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import plasticity as operations
+from ..cells import LTC, Cell
+from ..derivatives import Local
+from ..errors import OptionError
+from ..plasticity import Change, Dormancy, Lag, Plateau, Population, Probes, Running, Saturation, Scores
+from .plasticity import Plasticity
+
+TURN = 100  # labels after which other candidates are asked
+MEMORY = 1000.0  # rows over which means and covariances are taken
+LONGEST = 256  # lags, in rows, at which errors are compared with what was
+SLOWEST = 10  # rests, at most, that a slow body adds to a rest
+
+
+class Structure:
+    """Watch a cell that learns, and change what it is made of: the one controller of its budget.
+
+    It fires after a drift, on a plateau of the loss, where units saturate, and where the error goes with what was
+    longer ago than the units remember; then `changes` gives what was done, one `Change` after the other.
+
+    Parameters
+    ----------
+    given : Plasticity
+        With its budget in numbers.
+    cell : Leaky, Liquid or LTC, with a wiring
+        In float64, changed in place.
+    alive : array (H,) of bool
+        Which units are there.
+    width : int
+        Of what errors are compared with at a lag.
+    seed : list of int
+        Of what is drawn.
+    """
+
+    def __init__(self, given: Plasticity, cell: Cell, alive: np.ndarray, width: int, seed: list[int]) -> None:
+        assert given.units is not None
+        assert given.synapses is not None
+        self.given, self.cell = given, cell
+        self.rng = np.random.default_rng(seed)
+        H, F = cell.units, cell.features
+        assert cell.wiring is not None
+        present = cell.wiring.synapses + cell.wiring.sensory_synapses  # names that came later brought some
+        self.population = Population(
+            alive, F, most_units=given.units, most_synapses=max(given.synapses, present)
+        )  # fmt: skip
+        self.probes = Probes(cell, min(given.candidates, H + F))
+        self.running = Running(H, F, memory=MEMORY)
+        self.dormancy = Dormancy(H)
+        self.plateau = Plateau(rest=given.rest)
+        self.saturation = Saturation(H, rest=given.rest)
+        self.lag = Lag(width, 1, longest=LONGEST)
+        self.worth = np.zeros((H, H + F))  # the gradient of each candidate when it was last asked
+        self.strain = np.zeros(H)  # mean square of dL/dh
+        self.beat = np.ones(())  # mean dt
+        self.count = np.zeros(4, np.int64)  # labels; firings; labels until a drift is answered, -1: none; is saturated
+        self.count[2] = -1
+        self.probes.draw(cell, self.population, rng=self.rng)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every unit is shown, so that units may come and go."""
+        return self.cell.outputs == self.cell.units
+
+    # --- what it watches -------------------------------------------------------------------------------------------
+
+    def step(self, local: Local, u: np.ndarray, before: np.ndarray, after: np.ndarray, dt: float) -> None:
+        """See a step of the cell from one state to the next."""
+        self.population.tick()
+        self.probes.step(local.terms(u, before, dt), before, u)
+        self.running.update(after, u)
+        self.dormancy.update(after)
+        self.beat += (dt - self.beat) / min(int(self.running.rows), MEMORY)
+        if self.saturation.update(after, self.population):
+            self.count[3] = 1
+
+    def credit(self, q: np.ndarray) -> None:
+        """See the gradient (H,) of a loss at the state that the traces belong to."""
+        self.probes.credit(q)
+        self.strain += (q * q - self.strain) / MEMORY
+        if self.probes.steps >= TURN:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Note what the candidates were worth, and ask others."""
+        scores = np.concatenate(self.probes.scores(), axis=1)
+        to, at = np.nonzero(self.probes.source >= 0)
+        asked = self.probes.source[to, at]
+        self.worth[to, asked] = scores[to, asked]
+        self.probes.draw(self.cell, self.population, sources=self.running.sources(), rng=self.rng)
+
+    def wake(self) -> None:
+        """After a drift: forget what candidates were worth, and answer once others have been asked."""
+        self.worth[:] = 0.0
+        self.probes.draw(self.cell, self.population, sources=self.running.sources(), rng=self.rng)
+        self.count[2] = self.given.rest // 2
+
+    def due(self, loss: float, error: float, x: np.ndarray | None) -> str | None:
+        """Take the loss and the error of a label, and what its sample held (None: there are several streams).
+
+        Returns
+        -------
+        "drift", "plateau", "saturation", "lag" or None
+            Why the structure should change now.
+        """
+        self.count[0] += 1
+        flat = self.plateau.update(loss)
+        if x is not None:
+            self.lag.update(np.array([error]), x)
+        if self.count[2] > 0:
+            self.count[2] -= 1
+        elif self.count[2] == 0:
+            return "drift"
+        if flat:
+            return "plateau"
+        if self.plateau.wait > 0:
+            return None
+        if self.whole and self.given.kind != "rewire":
+            if self.count[3]:
+                return "saturation"
+            if self.count[0] % self.given.rest == 0 and self._band() is not None:
+                return "lag"
+        return None
+
+    # --- what it does ----------------------------------------------------------------------------------------------
+
+    def changes(self, why: str, worth: Callable[[], np.ndarray]) -> Iterator[tuple[str, Change]]:
+        """Change the structure for a reason that `due` gave: tell the operation and what it did, one by one.
+
+        Whoever takes a change makes rule, optimiser, readout and states follow it before the next.
+
+        Parameters
+        ----------
+        why : str
+        worth : function
+            Returns what each unit is worth to the readout, (H,).
+        """
+        self._turn()
+        self.count[1] += 1
+        self.count[2:] = -1, 0
+        if self.given.kind == "rewire":
+            yield from self._rewired()
+        else:
+            if self.given.kind == "grow and prune" and self.whole:
+                yield from self._cleared()
+            band = self._band() if self.whole else None
+            if band is not None or why == "saturation":
+                yield from self._added(band or self._range(), worth)
+            elif self.whole and self.count[1] % 2 == 0:
+                yield from self._split(worth)
+            else:
+                yield from self._grown()
+        longest = min(10 * self._range()[1] / max(float(self.beat), 1e-12), SLOWEST * self.given.rest)
+        self.plateau.wait[...] = max(self.given.rest, math.ceil(longest))
+
+    def _followed(self, name: str, change: Change) -> tuple[str, Change]:
+        for companion in (self.probes, self.running, self.dormancy, self.saturation):
+            companion.follow(change)
+        H = self.cell.units
+        for units in (change.units_dead, change.units_born):
+            self.worth[units] = self.worth[:, units] = self.strain[units] = 0.0
+        for born, first in ((change.born, 0), (change.born_x, H)):
+            self.worth[born[:, 0], first + born[:, 1]] = 0.0
+        return name, change
+
+    def _tried(self, operation: Callable[..., Change], *what: Any, **how: Any) -> Iterator[tuple[str, Change]]:
+        """Make an operation, where the budget has room for it."""
+        try:
+            change = operation(self.cell, self.population, *what, **how)
+        except OptionError:
+            return
+        if change:
+            yield self._followed(operation.__name__, change)
+
+    def _scores(self) -> Scores:
+        H = self.cell.units
+        return Scores(self.worth[:, :H], self.worth[:, H:])
+
+    def _synapses(self) -> int:
+        wiring = self.cell.wiring
+        assert wiring is not None
+        return max(1, round(self.given.fraction * (wiring.synapses + wiring.sensory_synapses)))
+
+    def _units(self) -> int:
+        return max(1, round(self.given.fraction * int(self.population.alive.sum())))
+
+    def _range(self) -> tuple[float, float]:
+        """Return the shortest and the longest time constant of the living units."""
+        tau = self.cell.taus().detach().numpy()[self.population.alive]
+        return (float(tau.min()), float(tau.max())) if len(tau) else (1.0, 1.0)
+
+    def _band(self) -> tuple[float, float] | None:
+        """Return the time constants that would remember what the error goes with, and no unit does."""
+        beat = max(float(self.beat), 1e-12)
+        band = self.lag.band(min(self._range()[1] / beat, LONGEST))
+        return None if band is None else (band[0] * beat, band[1] * beat)
+
+    def _rewired(self) -> Iterator[tuple[str, Change]]:
+        given, sources = self.given, self.running.sources()
+        yield from self._tried(
+            operations.rewire, self._scores(), given.fraction, sources=sources, maturity=given.rest, rng=self.rng
+        )
+
+    def _grown(self) -> Iterator[tuple[str, Change]]:
+        room = self.population.room(self.cell).synapses
+        if room > 0:
+            count = min(self._synapses(), room)
+            sources = self.running.sources()
+            yield from self._tried(operations.grow, self._scores(), count, sources=sources, rng=self.rng)
+        elif self.given.kind == "grow and prune":
+            yield from self._rewired()
+
+    def _added(
+        self, tau: tuple[float, float], worth: Callable[[], np.ndarray]
+    ) -> Iterator[tuple[str, Change]]:  # fmt: skip
+        """Add units of a band; where there is no room, and pruning is allowed, in the place of the least missed."""
+        for _ in range(self._units()):
+            yield from self._vacated(worth)
+            sources = self.running.sources()
+            yield from self._tried(operations.add, 1, tau=tau, sources=sources, rng=self.rng)
+
+    def _split(self, worth: Callable[[], np.ndarray]) -> Iterator[tuple[str, Change]]:
+        """Split the units that the loss pulls at the most."""
+        for _ in range(self._units()):
+            yield from self._vacated(worth)
+            pulled = np.where(self.population.alive, self.strain, -1.0)
+            parent = int(pulled.argmax())
+            if pulled[parent] > 0:
+                yield from self._tried(operations.split, parent, rng=self.rng)
+
+    def _vacated(self, worth: Callable[[], np.ndarray]) -> Iterator[tuple[str, Change]]:
+        """Make room for a unit, where pruning is allowed: the one goes that would be missed the least."""
+        room = self.population.room(self.cell)
+        fan = self._synapses() / self._units()  # of a unit, about
+        if self.given.kind == "grow and prune" and (room.units < 1 or room.synapses < 2 * fan):
+            able = np.flatnonzero(self.population.alive & (self.population.age >= 2 * self.given.rest))
+            if len(able) > 1:
+                yield from self._removed(int(able[worth()[able].argmin()]))
+
+    def _removed(self, unit: int) -> Iterator[tuple[str, Change]]:
+        sources, slope = self.running.sources(), None
+        if not isinstance(self.cell, LTC):
+            H = self.cell.units
+            slope = operations.regression(self.running.covariance[:H, :H], unit)
+        yield from self._tried(operations.remove, unit, sources=sources, slope=slope)
+
+    def _cleared(self) -> Iterator[tuple[str, Change]]:
+        """Let dormant units start again, and one of two that say the same go."""
+        given, population = self.given, self.population
+        for unit in self.dormancy.units(population, maturity=2 * given.rest)[: self._units()]:
+            sources = self.running.sources()
+            yield from self._tried(
+                operations.recycle, int(unit), tau=self._range(), sources=sources, rng=self.rng
+            )  # fmt: skip
+        pairs = operations.redundant(self.running.correlation(), population, maturity=2 * given.rest)
+        for _, gone in pairs[: self._units()]:
+            yield from self._removed(int(gone))
+
+    # --- on disk ---------------------------------------------------------------------------------------------------
+
+    def _parts(self) -> dict[str, Any]:
+        names = "population", "probes", "running", "dormancy", "plateau", "saturation", "lag"
+        return {name: getattr(self, name).arrays() for name in names}
+
+    def traces(self) -> dict[str, np.ndarray]:
+        """Return the candidates' traces, live: they belong to a stream, as those of the rule do."""
+        return {"candidates": self.probes.trace}
+
+    def state(self) -> dict[str, Any]:
+        """Return all that changes, but for the cell."""
+        own = {name: getattr(self, name).copy() for name in ("worth", "strain", "beat", "count")}
+        parts = {part: {k: v.copy() for k, v in arrays.items()} for part, arrays in self._parts().items()}
+        return {"parts": parts, "own": own, "rng": self.rng.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set it to what `state` returned."""
+        for part, arrays in self._parts().items():
+            for name, array in arrays.items():
+                array[...] = state["parts"][part][name]
+        for name, array in state["own"].items():
+            getattr(self, name)[...] = array
+        self.rng.bit_generator.state = state["rng"]
