@@ -17,6 +17,7 @@ import pytest
 from brokers import free_port, until
 
 from liquidtorch import cli
+from liquidtorch.online import Online
 from liquidtorch.stream.checkpoint import Checkpoints
 
 ROWS = 160
@@ -41,13 +42,14 @@ def wave(seed: int = 0) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three runs: numbers, classes, and a forecast of two steps; and the tables past.csv and now.csv."""
+    """Four runs: numbers, also wired, classes, and a forecast of two steps; and the tables past.csv and now.csv."""
     home = tmp_path_factory.mktemp("runs")
     wave(1).write_csv(home / "past.csv", datetime_format="%F %T")
     wave(2).write_csv(home / "now.csv", datetime_format="%F %T")
     usual = ["--series", "pump", "--time", "at", "--units", "4", "--epochs", "1"]
     for name, more in {
         "numbers": ["--target", "load", "--features", "x"],
+        "wired": ["--target", "load", "--features", "x", "--wiring", "random:0.5"],
         "classes": ["--target", "state", "--features", "x"],
         "forecast": ["--target", "x", "--features", "x", "--horizon", "2"],
     }.items():
@@ -102,6 +104,20 @@ def test_a_run_goes_on_learning(runs: Path, tmp_path: Path, capsys: pytest.Captu
     assert "so far 320 records" in again.err
     assert cli.main(["stream", str(run), str(runs / "now.csv"), "--fresh"]) == 0
     assert capsys.readouterr().out == said.out
+
+
+def test_the_wiring_of_a_run_may_change(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, usual = fitted(runs, "wired", tmp_path), [str(runs / "now.csv"), "--rule", "exact"]
+    assert cli.main(["stream", str(run), *usual, "--plasticity", "grow"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2 * ROWS + 1
+    found = Checkpoints(run / "stream").newest()
+    assert found is not None
+    trial = Online.load(found[0] / "model").trial
+    assert trial is not None
+    assert trial.plasticity is not None
+    assert trial.plasticity.kind == "grow"
+    assert cli.main(["stream", str(run), str(runs / "now.csv"), "--plasticity", "rewire"]) == 2
+    assert "`plasticity` must be left out where a stream goes on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["numbers", "classes", "forecast"])
@@ -210,6 +226,8 @@ def test_a_sensor_a_kill_and_ctrl_c(runs: Path, tmp_path: Path) -> None:
         (["RUN", "now.csv", "--records", "20000"], "`records` must be a whole number at least 1 and at most 10000"),
         (["RUN", "now.csv", "--drift", "adwn"], "`drift` must be one of 'adwin', 'page_hinkley', 'none'; got 'adwn'."),
         (["RUN", "now.csv", "--rule", "exat"], "`rule` must be"),
+        (["RUN", "now.csv", "--plasticity", "shrink"], "`plasticity` must be one of 'rewire', 'grow'"),
+        (["RUN", "now.csv", "--plasticity", "rewire"], "`plasticity` must be left out for Recurrent: the structure of"),
         (["RUN", "now.csv", "--out", "p.xls"], "`out` must end in .csv, .jsonl or .ndjson, or be -; got 'p.xls'."),
         (["RUN", "now.csv", "--out", "now.csv"], "`out` must be a new file, or the one this stream was writing"),
         (["RUN", "mqtt://x/a", "--out", "mqtt://x:1883/a"], "`out` must be another topic than the source"),

@@ -132,7 +132,7 @@ def _learner(network: Any, saved: Path | None, options: Options) -> Learner:
 
     patience = max(options.waiting, network.task.horizon) + 1  # it is told which samples to forget before that
     if saved is not None:
-        for name in ("rule", "drift"):
+        for name in ("rule", "drift", "plasticity"):
             if getattr(options, name) is not None:
                 raise OptionError(
                     f"`{name}` must be left out where a stream goes on: it is as it began; "
@@ -142,7 +142,9 @@ def _learner(network: Any, saved: Path | None, options: Options) -> Learner:
         model.patience = patience
     else:
         watch = None if options.drift == "none" else Drift(options.drift or "adwin")
-        model = Online(network, rule=options.rule or "auto", drift=watch, patience=patience)
+        model = Online(
+            network, rule=options.rule or "auto", drift=watch, plasticity=options.plasticity, patience=patience
+        )  # fmt: skip
     return Learner(model, network.task)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import OptionError, check_choice, check_range
 
 DRIFT = ("adwin", "page_hinkley", "none")
+PLASTICITY = ("rewire", "grow", "grow and prune")
 RECORDS = 10_000  # whose series and time are remembered, of all series together: an older repeat is put aside
 
 
@@ -44,6 +45,9 @@ class Options:
     drift : "adwin", "page_hinkley", "none" or None
         What watches the errors for drift, after which the readout loses its certainty (`online.drift.Drift`); None:
         "adwin", or as when the stream began.
+    plasticity : "rewire", "grow", "grow and prune" or None
+        How the synapses of a wired body that learns may change (`online.Plasticity`); None: not at all, or as when the
+        stream began.
     waiting : int, at least 0
         How many samples may wait for a late label.
     largest : int, at least 2
@@ -56,7 +60,7 @@ class Options:
     Examples
     --------
     >>> Options(every=60.0, user="ann", password="sesame")
-    Options(out=None, every=60.0, records=10000, rule=None, drift=None, waiting=1000, largest=1048576)
+    Options(out=None, every=60.0, records=10000, rule=None, drift=None, plasticity=None, waiting=1000, largest=1048576)
     """
 
     out: str | None = _option(None, "File, -, or mqtt://HOST/TOPIC; default -, or TOPIC/predictions.", "OUT")
@@ -64,6 +68,7 @@ class Options:
     records: int = _option(RECORDS, "Most records between checkpoints.", "N")
     rule: str | None = _option(None, "How the body learns: readout (not at all), exact, ...; default auto.", "RULE")
     drift: str | None = _option(None, f"What watches for drift: {', '.join(DRIFT)}; default adwin.", "DETECTOR")
+    plasticity: str | None = _option(None, f"How a wiring changes: {', '.join(PLASTICITY)}; default: not.", "KIND")
     waiting: int = _option(1000, "Samples that may wait for a late label.", "N")
     largest: int = _option(2**20, "Most bytes of a record.", "BYTES")
     user: str | None = _secret("LIQUID_MQTT_USER")
@@ -75,6 +80,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.drift is not None:
             check_choice("drift", self.drift, DRIFT)
+        if self.plasticity is not None:
+            check_choice("plasticity", self.plasticity, PLASTICITY)
         check_range("every", self.every, 0, open_low=True)
         for name, low, high in (("records", 1, RECORDS), ("waiting", 0, 10**6), ("largest", 2, 2**28)):
             object.__setattr__(self, name, check_range(name, getattr(self, name), low, high, whole=True))
