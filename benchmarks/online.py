@@ -86,6 +86,9 @@ def classifiers() -> dict[str, Make]:
         "river: adaptive Hoeffding tree": lambda seed: tree.HoeffdingAdaptiveTreeClassifier(seed=seed),
         "river: adaptive random forest": lambda seed: forest.ARFClassifier(n_models=10, seed=seed),
         "river: streaming random patches": lambda seed: ensemble.SRPClassifier(n_models=10, seed=seed),
+        "river: leveraging bagging": lambda seed: ensemble.LeveragingBaggingClassifier(
+            tree.HoeffdingTreeClassifier(), seed=seed
+        ),
     }
 
 
