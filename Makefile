@@ -47,6 +47,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/reservoir.py
 	$(BIN)/python benchmarks/resilience.py
 	$(BIN)/python benchmarks/online.py
+	$(BIN)/python benchmarks/structure.py
 	$(BIN)/python benchmarks/readme.py
 
 clean:

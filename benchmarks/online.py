@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 import torch
 from online_streams import STEPS, STREAMS
-from river import forest, linear_model, optim, preprocessing, tree
+from river import ensemble, forest, linear_model, optim, preprocessing, tree
 
 import liquidtorch
 from liquidtorch import RLS, EchoState, Leaky, OnlineClassifier, Recurrent, wiring
 from liquidtorch.online import Online, evaluate
+from liquidtorch.readout import Bank
 
 RESULTS = Path(__file__).parent / "results" / "online.jsonl"
 UNITS = 32  # of the networks of NARMA
@@ -51,9 +52,27 @@ def least_squares(forgetting: float) -> Callable[[int, int], RLS]:
     return lambda features, outputs: RLS(features, outputs, forgetting=forgetting)
 
 
+def bank(features: int, outputs: int) -> Bank:
+    """Return a readout of two that forget differently."""
+    return Bank(features, outputs, forgettings=(0.9995, 0.998))
+
+
 def features(seed: int) -> EchoState:
     """Draw random features without memory, for samples that have none."""
     return EchoState(10, 320, radius=0.0, leak=1.0, scale=0.3, bias=0.3, seed=seed)
+
+
+def few(seed: int) -> EchoState:
+    """Draw random features that each read three of the inputs: for rules that few inputs at a time make up.
+
+    Source: Hashemi, Schaeffer, Shi, Topcu, Tran, Ward (2023), Generalization bounds for sparse random feature
+    expansions, Applied and Computational Harmonic Analysis 62, section 1.
+    """
+    layer = EchoState(10, 240, radius=0.0, leak=1.0, scale=0.6, bias=1.0, seed=seed)
+    rng = np.random.default_rng(seed)
+    read = rng.random((240, 10)).argsort(1) < 3
+    layer.cell.W_x *= torch.from_numpy(read)
+    return layer
 
 
 def classifiers() -> dict[str, Make]:
@@ -66,12 +85,16 @@ def classifiers() -> dict[str, Make]:
         "river: ALMA": lambda seed: scaled() | linear_model.ALMAClassifier(),
         "river: adaptive Hoeffding tree": lambda seed: tree.HoeffdingAdaptiveTreeClassifier(seed=seed),
         "river: adaptive random forest": lambda seed: forest.ARFClassifier(n_models=10, seed=seed),
+        "river: streaming random patches": lambda seed: ensemble.SRPClassifier(n_models=10, seed=seed),
+        "river: leveraging bagging": lambda seed: ensemble.LeveragingBaggingClassifier(
+            tree.HoeffdingTreeClassifier(), seed=seed
+        ),
     }
 
 
 def models(stream: str) -> dict[str, Make]:
     """Return what is compared on a stream, by name."""
-    if stream in ("elec2", "sea", "hyperplane"):
+    if stream in ("elec2", "elec2-start", "sea", "hyperplane"):
         return classifiers()
     if stream == "narma":
         found: dict[str, Make] = {
@@ -83,9 +106,12 @@ def models(stream: str) -> dict[str, Make]:
         return found
     return {
         "320 random features, RLS": lambda seed: Online(features(seed), readout=least_squares(0.999), seed=seed),
+        "240 features of 3 inputs, RLS": lambda seed: Online(few(seed), readout=least_squares(0.999), seed=seed),
+        "240 features of 3 inputs, bank": lambda seed: Online(few(seed), readout=bank, seed=seed),
         "river: Hoeffding tree": lambda seed: tree.HoeffdingTreeRegressor(),
         "river: adaptive Hoeffding tree": lambda seed: tree.HoeffdingAdaptiveTreeRegressor(seed=seed),
         "river: adaptive random forest": lambda seed: forest.ARFRegressor(n_models=10, seed=seed),
+        "river: streaming random patches": lambda seed: ensemble.SRPRegressor(n_models=10, seed=seed),
     }
 
 
@@ -121,8 +147,8 @@ def main() -> None:
     for stream in asked.streams:
         if stream not in STREAMS:
             parser.error(f"streams must be some of {', '.join(STREAMS)}; got {stream!r}")
-        if stream == "elec2" and asked.data is None:
-            print("elec2: left out; it needs --data, or LIQUID_DATA set")
+        if stream.startswith("elec2") and asked.data is None:
+            print(f"{stream}: left out; it needs --data, or LIQUID_DATA set")
             continue
         for name, make in models(stream).items():
             if asked.models and not any(word in name for word in asked.models):
