@@ -1,7 +1,7 @@
 """Seconds for the spectral radius of 5000 units with a tenth of the synapses, beside ARPACK in SciPy's `eigs`.
 
-The radii are compared first, on one thread; the least of three turns for each of four matrices, ARPACK once. It is asked
-for six eigenvalues out of 60 vectors: out of its own 20 it took longer, and of two of the matrices missed the largest.
+The radii are compared first, on one thread; the least of three turns for each of four matrices, ARPACK once. It is
+asked for six eigenvalues out of 60 vectors: out of its own 20 it took longer, and of two matrices missed the largest.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-STEPS, FEATURES = 12_000, 8
-NEEDS = ("other times", "other inputs")
+STEPS = 12_000
 KINDS = ("abrupt", "gradual", "recurring")
 RAMP = 3000  # samples that a gradual change takes
 NOISE = 0.1  # deviation of what no model can know; labels have about 1
@@ -17,16 +16,19 @@ Array = np.ndarray
 
 
 class Rule(NamedTuple):
-    """What decides the label: two inputs, and the time constant, in samples, of the means that count."""
+    """What decides the label: two of the inputs, and the time constant, in samples, of the means that count."""
 
     inputs: tuple[int, int]
     tau: float
+    of: int  # inputs
 
 
 RULES = {
-    "other times": (Rule((0, 1), 2.0), Rule((0, 1), 30.0)),
-    "other inputs": (Rule((0, 1), 4.0), Rule((4, 5), 4.0)),
+    "other times": (Rule((0, 1), 2.0, 8), Rule((0, 1), 30.0, 8)),
+    "other inputs": (Rule((0, 1), 4.0, 8), Rule((4, 5), 4.0, 8)),
+    "other inputs of many": (Rule((0, 1), 4.0, 24), Rule((4, 5), 4.0, 24)),
 }
+NEEDS = tuple(RULES)
 
 
 class Changing(NamedTuple):
@@ -37,7 +39,7 @@ class Changing(NamedTuple):
 
 
 def changing(need: str, kind: str, seed: int) -> Changing:
-    """Draw a stream of 12,000 samples of 8 inputs, uniform, each drawn anew; two of them make the label.
+    """Draw a stream of 12,000 samples of 8 or 24 inputs, uniform, each drawn anew; two of them make the label.
 
     `m(v) <- m(v) + (v - m(v))(1 - exp(-1/tau))`, brought to deviation 1; `y = (m(u_a) + m(u_a u_b))/sqrt(2)`, and
     noise: units that read both inputs, at that pace, can tell it, while no present sample can. The
@@ -45,11 +47,11 @@ def changing(need: str, kind: str, seed: int) -> Changing:
     ("gradual": its place is where both weigh the same), or is 0, 1, 0, 1 in the quarters ("recurring").
     """
     rng = np.random.default_rng(AWAY + seed)
-    u = rng.uniform(-1, 1, (STEPS, FEATURES))
+    u = rng.uniform(-1, 1, (STEPS, RULES[need][0].of))
     first, later = (_answers(u, rule) for rule in RULES[need])
     share, drifts = _share(kind)
     y = (1 - share) * first + share * later + NOISE * rng.standard_normal(STEPS)
-    names = [f"u{i}" for i in range(FEATURES)]
+    names = [f"u{i}" for i in range(u.shape[1])]
     rows = [(dict(zip(names, x, strict=True)), label) for x, label in zip(u.tolist(), y.tolist(), strict=True)]
     return Changing(rows, drifts)
 

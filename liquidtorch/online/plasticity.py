@@ -34,7 +34,8 @@ class Plasticity:
     rest : int, at least 1
         Samples between two changes; more where units are slow, up to ten times their longest time constant.
     candidates : int, at least 1
-        Missing synapses of each unit whose gradient is asked for at a time, 4 to 8: see `plasticity.Probes`.
+        Missing synapses of each unit whose gradient is asked for at a time, about a thousand labels long: see
+        `plasticity.Probes`. Where there are more, they take turns.
 
     Raises
     ------
@@ -52,7 +53,7 @@ class Plasticity:
     synapses: int | None = None
     fraction: float = 0.1
     rest: int = 500
-    candidates: int = 6
+    candidates: int = 64
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)

@@ -15,7 +15,7 @@ from ..errors import OptionError
 from ..plasticity import Change, Dormancy, Lag, Plateau, Population, Probes, Running, Saturation, Scores
 from .plasticity import Plasticity
 
-TURN = 100  # labels after which other candidates are asked
+TURN = 1000  # labels after which other candidates are asked: over few a gradient is mostly noise
 MEMORY = 1000.0  # rows over which means and covariances are taken
 LONGEST = 256  # lags, in rows, at which errors are compared with what was
 SLOWEST = 10  # rests, at most, that a slow body adds to a rest
@@ -101,7 +101,7 @@ class Structure:
         """After a drift: forget what candidates were worth, and answer once others have been asked."""
         self.worth[:] = 0.0
         self.probes.draw(self.cell, self.population, sources=self.running.sources(), rng=self.rng)
-        self.count[2] = self.given.rest // 2
+        self.count[2] = self.given.rest
 
     def due(self, loss: float, error: float, x: np.ndarray | None) -> str | None:
         """Take the loss and the error of a label, and what its sample held (None: there are several streams).
@@ -154,8 +154,10 @@ class Structure:
             band = self._band() if self.whole else None
             if band is not None or why == "saturation":
                 yield from self._added(band or self._range(), worth)
+            elif self.population.room(self.cell).synapses < self._synapses() and self.given.kind == "grow and prune":
+                yield from self._rewired()
             elif self.whole and self.count[1] % 2 == 0:
-                yield from self._split(worth)
+                yield from self._split()
             else:
                 yield from self._grown()
         longest = min(10 * self._range()[1] / max(float(self.beat), 1e-12), SLOWEST * self.given.rest)
@@ -215,35 +217,28 @@ class Structure:
             count = min(self._synapses(), room)
             sources = self.running.sources()
             yield from self._tried(operations.grow, self._scores(), count, sources=sources, rng=self.rng)
-        elif self.given.kind == "grow and prune":
-            yield from self._rewired()
 
     def _added(
         self, tau: tuple[float, float], worth: Callable[[], np.ndarray]
     ) -> Iterator[tuple[str, Change]]:  # fmt: skip
-        """Add units of a band; where there is no room, and pruning is allowed, in the place of the least missed."""
+        """Add units of a band; where there is no room, and pruning is allowed, the least missed start again as such."""
         for _ in range(self._units()):
-            yield from self._vacated(worth)
-            sources = self.running.sources()
-            yield from self._tried(operations.add, 1, tau=tau, sources=sources, rng=self.rng)
+            made, sources = False, self.running.sources()
+            for one in self._tried(operations.add, 1, tau=tau, sources=sources, rng=self.rng):
+                made = True
+                yield one
+            able = np.flatnonzero(self.population.alive & (self.population.age >= 2 * self.given.rest))
+            if not made and self.given.kind == "grow and prune" and len(able):
+                unit = int(able[worth()[able].argmin()])
+                yield from self._tried(operations.recycle, unit, tau=tau, sources=sources, rng=self.rng)
 
-    def _split(self, worth: Callable[[], np.ndarray]) -> Iterator[tuple[str, Change]]:
+    def _split(self) -> Iterator[tuple[str, Change]]:
         """Split the units that the loss pulls at the most."""
         for _ in range(self._units()):
-            yield from self._vacated(worth)
             pulled = np.where(self.population.alive, self.strain, -1.0)
             parent = int(pulled.argmax())
             if pulled[parent] > 0:
                 yield from self._tried(operations.split, parent, rng=self.rng)
-
-    def _vacated(self, worth: Callable[[], np.ndarray]) -> Iterator[tuple[str, Change]]:
-        """Make room for a unit, where pruning is allowed: the one goes that would be missed the least."""
-        room = self.population.room(self.cell)
-        fan = self._synapses() / self._units()  # of a unit, about
-        if self.given.kind == "grow and prune" and (room.units < 1 or room.synapses < 2 * fan):
-            able = np.flatnonzero(self.population.alive & (self.population.age >= 2 * self.given.rest))
-            if len(able) > 1:
-                yield from self._removed(int(able[worth()[able].argmin()]))
 
     def _removed(self, unit: int) -> Iterator[tuple[str, Change]]:
         sources, slope = self.running.sources(), None
