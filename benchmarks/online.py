@@ -6,7 +6,8 @@ DIR (default: the environment variable LIQUID_DATA) holds `stream_elec2/elec2_wi
 of New South Wales, half-hourly; the label says whether the price is above its mean of the last day. No feature is made
 of labels. Each line added to benchmarks/results/online.jsonl is one model on one stream, ours or river's, with the
 controls that `online.evaluate` has beside. Ours have their default options on classes; those of NARMA and of Friedman's
-function were chosen on seeds 0 and 123, which are not reported.
+function were chosen on seeds 0 and 123, which are not reported. River's have theirs, and trees or forests of ten;
+`online_deep_river.py` has deep-river's.
 """
 
 from __future__ import annotations
