@@ -13,6 +13,7 @@ from online_table import online_table
 from reservoir_speed_table import reservoir_speed_table
 from reservoir_table import reservoir_table
 from speed_table import speed_table
+from structure_table import structure_table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -78,6 +79,7 @@ def main() -> None:
             newest("echo", "row"), newest("spiking", "activity"), newest("radius", "seed")
         ),
         "resilience": resilience(),
+        "structure": structure_table(newest("structure", "need", "kind", "arm", "seed")),
         "online": online_table(newest("online", "stream", "model", "seed")),
     }
     for name, table in tables.items():

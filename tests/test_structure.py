@@ -282,16 +282,19 @@ def test_a_rule_chosen_by_its_cost_stays_within_it() -> None:
     assert trial.body.rule.cost.multiply_adds <= 3000
 
 
-def test_units_that_are_missed_the_least_go() -> None:
+def test_where_there_is_no_room_the_least_missed_unit_starts_again() -> None:
     online = model("leaky", "grow and prune", rest=10_000, readout="rls")
     learn(online, rows(400))
     structure = structure_of(online)
     structure.given = Plasticity(kind="grow and prune", units=UNITS, synapses=60, rest=100)
     structure.population.most_units = UNITS
+    before = structure.cell.wiring
     worth = np.arange(SLOTS)[::-1].astype(float)
-    found = [(n, c.units_dead.tolist()) for n, c in structure.changes("saturation", lambda: worth)]
-    assert found[0] == ("remove", [UNITS - 1])
-    assert found[1][0] == "add"
+    found = [
+        (n, c.units_dead.tolist(), c.units_born.tolist()) for n, c in structure.changes("saturation", lambda: worth)
+    ]
+    assert found == [("recycle", [UNITS - 1], [UNITS - 1])]
+    assert ((structure.cell.wiring.recurrent != 0) == (before.recurrent != 0)).all()
 
 
 def test_a_long_lag_grows_units_that_remember_it() -> None:

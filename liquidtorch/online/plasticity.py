@@ -48,7 +48,7 @@ class Plasticity:
     0.1
     """
 
-    kind: str = "grow and prune"
+    kind: str = "rewire"
     units: int | None = None
     synapses: int | None = None
     fraction: float = 0.1
