@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 
 import numpy as np
@@ -21,9 +20,7 @@ class DescentStep(Arguments):
 
     _fields_ = [  # noqa: RUF012
         *integers("F K"),
-        ("rate", ctypes.c_double),
-        ("decay", ctypes.c_double),
-        *pointers("z live weight bias means state told seen p logit"),
+        *pointers("options z live weight bias means state told seen p logit"),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 
 import numpy as np
@@ -18,9 +17,7 @@ class RecursiveStep(Arguments):
 
     _fields_ = [  # noqa: RUF012
         *integers("F O C"),
-        ("forgetting", ctypes.c_double),
-        ("refill", ctypes.c_double),
-        *pointers("z y group rows error weight bias factor along gain"),
+        *pointers("options z y group rows error weight bias factor along back gain"),
     ]
 
 
@@ -77,13 +74,14 @@ def observe(S: Array, direction: Array, noise: float) -> Array:
 
 def recursive(
     weight: Array, bias: Array, factor: Array, group: NDArray[np.int64], rows: NDArray[np.int64], z: Array, y: Array, *,
-    forgetting: float, refill: float, importance: float,
+    forgetting: float, penalty: float, importance: float,
 ) -> Array:  # fmt: skip
     """Learn one row, in place, and return the error y - W z - b before it, (O,), NaN where y is unknown.
 
     For each covariance P: P <- P z z'-updated with noise forgetting/importance, then / forgetting, and, where something
-    was forgotten, `refill` of the prior's weight back at one place after the other (`rows` modulo F), without moving
-    the answer. So P^-1 = sum forgetting^age z z' + nearly all of the prior: of W it never exceeds prior / forgetting^F.
+    was forgotten, 1 - forgetting^F of the prior's weight back at one place after the other (`rows` modulo F), without
+    moving the answer. So P^-1 = sum forgetting^age z z' + nearly all of the prior: of W it never exceeds
+    prior / forgetting^F.
 
     Parameters
     ----------
@@ -100,8 +98,8 @@ def recursive(
     y : (O,)
         NaN: unknown; the output stays as it was, and so does a covariance none of whose outputs is known.
     forgetting : float, above 0, at most 1
-    refill : float
-        (1 - forgetting^F) times the penalty.
+    penalty : float, above 0
+        Of the prior.
     importance : float, above 0
         How often the row counts.
 
@@ -111,6 +109,16 @@ def recursive(
     all at once, so that a step stays of order M^2.
     """
     error = y - (weight @ z + bias)
+    options = {"forgetting": forgetting, "penalty": penalty, "importance": importance}
+    absorb(weight, bias, factor, group, rows, z, error, **options)
+    return error
+
+
+def absorb(
+    weight: Array, bias: Array, factor: Array, group: NDArray[np.int64], rows: NDArray[np.int64], z: Array,
+    error: Array, *, forgetting: float, penalty: float, importance: float,
+) -> None:  # fmt: skip
+    """Learn the `error` (O,) of a row, NaN where unknown, in place: what `recursive` does once it has the error."""
     known = error == error
     for c, S in enumerate(factor):
         told = known & (group == c)
@@ -123,6 +131,5 @@ def recursive(
         bias += own * gain[-1]
         if forgetting < 1:
             S /= math.sqrt(forgetting)
-            observe(S, S[rows[c] % len(z)].copy(), 1 / refill)
+            observe(S, S[rows[c] % len(z)].copy(), 1 / ((1 - forgetting ** len(z)) * penalty))
         rows[c] += 1
-    return error

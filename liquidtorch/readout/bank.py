@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError, check_range
+from .kept import Array
 from .members import Members
 from .recursive import RLS
-from .slots import Array
 
 FORGETTINGS = (1.0, 0.9995, 0.995, 0.98)
 UNLIKELIEST = 6.0  # log of how much less likely than the best a member may become: so it can come back soon
@@ -59,6 +59,8 @@ class Bank(Members):
 
     losses: Tensor
     told: Tensor
+    _losses: Array
+    _told: Array
 
     def __init__(
         self, features: int, outputs: int, *, forgettings: Sequence[float] = FORGETTINGS, penalty: float = 1.0,
@@ -71,13 +73,13 @@ class Bank(Members):
         options: Any = {"penalty": penalty, "shared": shared}
         self.members = nn.ModuleList(RLS(features, outputs, forgetting=f, **options) for f in self.forgettings)
         self.firsts = (0,) * len(self.members)
-        self.register_buffer("losses", torch.zeros(len(self.members), self.members[0].outputs, dtype=torch.float64))
-        self.register_buffer("told", torch.zeros(self.members[0].outputs, dtype=torch.float64))
+        self._keep("losses", np.zeros((len(self.members), self.outputs)))
+        self._keep("told", np.zeros(self.outputs))
 
     @property
     def shares(self) -> Array:
         """How much of the answer each member gives, (R, O)."""
-        losses, told = self.losses.numpy(), self.told.numpy()
+        losses, told = self._losses, self._told
         best = losses.min(0)
         variance = best / np.maximum(told, 1.0)
         p = np.exp((best - losses) / np.where(variance > 0, 2 * variance, 1.0))
@@ -98,7 +100,7 @@ class Bank(Members):
         errors = np.array([member.learn(z, y, weight=weight) for member in self.members])
         known = ~np.isnan(errors[0])
         keep = np.where(known, 1 - 1 / self.memory, 1.0)
-        losses, told = self.losses.numpy(), self.told.numpy()
+        losses, told = self._losses, self._told
         losses[:] = keep * losses + np.where(known, errors * errors, 0.0)
         told[:] = keep * told + known
         np.minimum(losses, losses.min(0) * (1 + 2 * UNLIKELIEST / np.maximum(told, 1.0)), out=losses)
@@ -118,8 +120,8 @@ class Bank(Members):
         """Add an output, with the answer 0 and covariances of its own."""
         for member in self.members:
             member.add_output()
-        self.losses = nn.functional.pad(self.losses, (0, 1))
-        self.told = nn.functional.pad(self.told, (0, 1))
+        self._keep("losses", np.pad(self._losses, ((0, 0), (0, 1))))
+        self._keep("told", np.pad(self._told, (0, 1)))
 
     def config(self) -> dict[str, Any]:
         """Return what `build` makes an equal readout from, as plain JSON, without the numbers."""

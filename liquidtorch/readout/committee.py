@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import check_range
+from ..ops.choice import compiled
+from ..ops.committee import LEAST, Answers, CommitteeStep, mix, weigh
 from ..ops.descent import softmax
+from ..ops.library import entry
+from .kept import Array
 from .members import Members
 from .online_logistic import OnlineLogistic
 from .recursive_logistic import RecursiveLogistic
-from .slots import Array
-
-MIXING = 0.005  # the rate of the mixture's weights
-TIE = 1e-9  # probabilities this near are equal: rounding must not say who was wrong
-LEAST = 1e-4  # the least probability that the mixture hears: who is sure of everything would else drown the others
 
 
 class Committee(Members):
@@ -69,6 +70,8 @@ class Committee(Members):
 
     v: Tensor
     wrong: Tensor
+    _v: Array
+    _wrong: Array
 
     def __init__(
         self, features: int, classes: int, *, body: int = 0, rate: float = 1.0, forgetting: float = 0.998,
@@ -85,8 +88,8 @@ class Committee(Members):
             else:
                 member = OnlineLogistic(features - first, classes, rate=rate)
             self.members.append(member)
-        self.register_buffer("v", torch.full((len(self.members),), 1 / len(self.members), dtype=torch.float64))
-        self.register_buffer("wrong", torch.zeros(len(self.members) + 1, dtype=torch.float64))
+        self._keep("v", np.full(len(self.members), 1 / len(self.members)))
+        self._keep("wrong", np.zeros(len(self.members) + 1))
 
     @property
     def classes(self) -> int:
@@ -96,9 +99,7 @@ class Committee(Members):
     @property
     def shares(self) -> Array:
         """How much of the answer each member gives, and, last, their mixture, (R+1,)."""
-        wrong = self.wrong.numpy()
-        w = np.exp(wrong.min() - wrong)
-        return w / w.sum()
+        return softmax(-self._wrong)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the log of the probabilities, (..., K), for z (..., F)."""
@@ -110,15 +111,15 @@ class Committee(Members):
         each = torch.cat([logs, mixed.unsqueeze(-2)], -2)
         return (torch.from_numpy(self.shares).log()[:, None] + each).logsumexp(-2)
 
-    def _told(self, z: Array) -> tuple[Array, Array]:
-        """Return the probabilities of all members and of the mixture, (R+1, K), and the logs it is made of, (R, K)."""
-        each = [member.predict(z[first:]) for first, member in self.pairs()]
-        logs = np.log(np.maximum(each, LEAST))
-        return np.array([*each, softmax(self.v.numpy() @ logs)]), logs
+    def _answers(self, z: Array) -> Answers:
+        return mix(np.array([member.predict(z[first:]) for first, member in self.pairs()]), self._v, self._wrong)
 
     def predict(self, z: Array) -> Array:
         """Return the probability of each class, (K,), for z (F,)."""
-        return self.shares @ self._told(z)[0]
+        if compiled():
+            return self._ready()[1](z, -1)
+        answers = self._answers(z)
+        return answers.shares @ answers.told
 
     def learn(self, z: Array, y: int | float) -> Array:
         """Learn one row, and return the error, one-hot y minus the probabilities, before it.
@@ -139,26 +140,68 @@ class Committee(Members):
         ShapeError, DataError
             When z or y is not as said; nothing was learned then.
         """
-        code = self.members[0].code(y)
-        told, logs = self._told(self.members[0]._checked(z))
+        if compiled():
+            _, call, code_of = self._ready()
+            code = code_of(y)
+            error = call(z, code)
+            if code < 0:
+                error.fill(np.nan)
+            return error
+        code, answers = self.members[0].code(y), self._answers(self.members[0]._checked(z))
         if code < 0:
             return np.full(self.outputs, np.nan)
-        error = -(self.shares @ told)
+        error = -(answers.shares @ answers.told)
         error[code] += 1
-        missed = -told[-1]
-        missed[code] += 1
-        self.v.numpy()[:] += MIXING * (logs @ missed)
-        self.wrong.numpy()[:] = (1 - 1 / self.memory) * self.wrong.numpy() + (told[:, code] < told.max(1) - TIE)
+        weigh(answers, self._v, self._wrong, code, memory=self.memory)
         for first, member in self.pairs():
             member.learn(z[first:], code)
         return error
+
+    def _ready(self) -> tuple[Any, Callable[[Array, int], Array], Callable[[int | float], int]]:
+        """Return what the compiled call is made for, the call, and what makes a code of y.
+
+        The call tells of a row for y < 0, and learns it else. It is made anew where the numbers of a member have moved.
+        """
+        if self._call is not None:
+            for member, weight in self._call[0]:
+                if member._weight is not weight:
+                    break
+            else:
+                return self._call
+        made_for = [(member, member._weight) for member in self.members]
+        self._call = made_for, self._compiled(), self.members[0].code
+        return self._call
+
+    def _compiled(self) -> Callable[[Array, int], Array]:
+        F, K, R = self.features, self.outputs, len(self.members)
+        numbers = R * K + R // 2 + R + R + 1  # what an answer follows from
+        room = self._room(z=F, answer=K, told=(R + 1) * K, logs=R * K, shares=R + 1, total=R)
+        room |= self._room(basis=numbers, before=numbers)
+        told, logits, steps = room["told"].view(R + 1, K), room["basis"][: R * K].view(R, K), []
+        for r, (first, member) in enumerate(self.pairs()):
+            steps.append(member._struct(room["z"][first:], told[r], logits[r]))
+        places, own = [ctypes.addressof(s) for s in steps], {"v": self.v, "wrong": self.wrong, "options": self._option}
+        step = CommitteeStep(F=F, K=K, pairs=R // 2, descent=places[::2], newton=places[1::2], **own, **room)
+        step.alive["steps"] = steps
+        function, at, shape = entry("committee_row", torch.float64), ctypes.addressof(step), (F,)
+        row, answer, first = room["z"].numpy(), room["answer"].numpy(), self.members[0]
+
+        def call(z: Array, y: int, alive: CommitteeStep = step) -> Array:
+            if type(z) is not np.ndarray or z.shape != shape:
+                first._checked(z)
+            row[:] = z
+            if not function(at, y):
+                raise first._infinite(z)
+            return answer.copy()
+
+        return call
 
     def gradient(self, z: Array, y: int | float) -> tuple[Array, float]:
         """Return how the loss -log p_y changes with z, (F,), and the loss; 0 for an unknown y."""
         code = self.members[0].code(y)
         if code < 0:
             return np.zeros(self.features), 0.0
-        (told, _), shares = self._told(z), self.shares
+        told, _, shares = self._answers(z)
         p = max(float(shares @ told[:, code]), 5e-324)
         q = np.zeros(self.features)
         mixed = -told[-1]
@@ -169,7 +212,7 @@ class Committee(Members):
             heard = told[r] > LEAST
             up = shares[r] * told[r, code] * own
             through = np.where(heard, mixed, 0.0)  # of log p_r, as the mixture hears it
-            up += shares[-1] * told[-1, code] * self.v.numpy()[r] * (through - through.sum() * told[r])
+            up += shares[-1] * told[-1, code] * self._v[r] * (through - through.sum() * told[r])
             q[first:] -= member.sharpness / p * (up @ member._weight)
         return q, -math.log(p)
 

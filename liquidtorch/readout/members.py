@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from .kept import Kept, Option
 
 
-class Members(nn.Module):
+class Members(Kept):
     """Several readouts with the same outputs.
 
     Attributes
@@ -17,8 +19,11 @@ class Members(nn.Module):
         The first sees all of z.
     firsts : tuple of int
         The first column of z that each of them sees.
+    memory : float, at least 1
+        The rows over which their errors count.
     """
 
+    memory = Option(0)
     members: Any
     firsts: tuple[int, ...]
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..errors import check_range
 from ..ops.choice import compiled
 from ..ops.descent import DescentStep, descend, softmax
-from ..ops.library import entry
+from .kept import Array, Option
 from .probabilities import Probabilities
-from .slots import Array
 
 
 class OnlineLogistic(Probabilities):
@@ -56,6 +52,9 @@ class OnlineLogistic(Probabilities):
     1
     """
 
+    STEP = "descent_step"
+    rate = Option(0)
+    decay = Option(1)
     means: Tensor
     _means: Array
 
@@ -78,7 +77,7 @@ class OnlineLogistic(Probabilities):
     def predict(self, z: Array) -> Array:
         """Return the probability of each class, (K,), for z (F,)."""
         if compiled():
-            return self._stepped(self._checked(z), -1)
+            return self._ready()[0](self._checked(z), -1)
         return softmax(self.sharpness * (self._weight @ self._checked(z) + self._bias))
 
     def learn(self, z: Array, y: int | float) -> Array:
@@ -104,31 +103,16 @@ class OnlineLogistic(Probabilities):
         if y < 0:
             return np.full(self.outputs, np.nan)
         if compiled():
-            return self._stepped(z, y)
+            return self._ready()[0](z, y)
         return descend(
             self._weight, self._bias, self._means, self._state, self._live, z, y, rate=self.rate, decay=self.decay
         )  # fmt: skip
 
-    def _stepped(self, z: Array, y: int) -> Array:
-        self._call = self._call or self._compiled()
-        return self._call(z, y)
-
-    def _compiled(self) -> Callable[[Array, int], Array]:
+    def _struct(self, z: Tensor, told: Tensor, logit: Tensor) -> DescentStep:
         F, K = self.features, self.outputs
-        sizes = {"z": F, "seen": F, "told": K, "p": K, "logit": K}
-        room = {name: torch.zeros(n, dtype=torch.float64) for name, n in sizes.items()}
         own = {name: getattr(self, name) for name in ("live", "weight", "bias", "means", "state")}
-        step = DescentStep(F=F, K=K, **room, **own)
-        function, at = entry("descent_step", torch.float64), ctypes.addressof(step)
-        row, told = room["z"].numpy(), room["told"].numpy()
-
-        def call(z: Array, y: int, alive: DescentStep = step) -> Array:
-            row[:] = z
-            alive.rate, alive.decay = self.rate, self.decay  # which may be changed between rows
-            function(at, y)
-            return told.copy()
-
-        return call
+        room = self._room(seen=F, p=K)
+        return DescentStep(F=F, K=K, options=self._option, z=z, told=told, logit=logit, **own, **room)
 
     def saliency(self) -> Array:
         """Return how much the logits would move without a feature, (F,): half its variance times sum_k w_kj^2."""

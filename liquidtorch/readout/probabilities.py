@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import DataError, check_range
-from .slots import Array, Slots
+from ..ops.library import entry
+from .kept import Array
+from .slots import Slots
 
 
 class Probabilities(Slots):
@@ -17,6 +23,7 @@ class Probabilities(Slots):
     `state` begins with the rows so far and, over the last of them, the mean of log sum exp of the logits.
     """
 
+    STEP = ""  # the function of the library that tells or learns a row
     state: Tensor
     _state: Array
 
@@ -43,6 +50,28 @@ class Probabilities(Slots):
         if y != y:
             return -1
         raise DataError(f"`y` must be a whole number from 0 to {self.outputs - 1}, or NaN where unknown; got {y!r}.")
+
+    def _struct(self, z: Tensor, told: Tensor, logit: Tensor) -> Any:
+        """Return what that function needs, for rows that are put into z (F,); answers and logits are left in (K,) each.
+
+        It belongs to the memory that the buffers have now.
+        """
+        raise NotImplementedError
+
+    def _ready(self) -> tuple[Callable[[Array, int], Array], Any]:
+        """Return the function, ready to tell of a row for y < 0, and to learn it else; and what it was given."""
+        if self._call is None:
+            room = self._room(z=self.features, told=self.outputs, logit=self.outputs)
+            step, row, said = self._struct(**room), room["z"].numpy(), room["told"].numpy()
+            function, at = entry(self.STEP, torch.float64), ctypes.addressof(step)
+
+            def call(z: Array, y: int) -> Array:
+                row[:] = z
+                function(at, y)
+                return said.copy()
+
+            self._call = call, step
+        return self._call
 
     def predict(self, z: Array) -> Array:
         """Return the probability of each class, (K,), for z (F,)."""

@@ -16,7 +16,8 @@ from ..errors import DataError, check_range, check_shape
 from ..ops.choice import compiled
 from ..ops.library import entry
 from ..ops.recursive import RecursiveStep, recursive
-from .slots import Array, Slots
+from .kept import Array, Option
+from .slots import Slots
 
 
 class RLS(Slots):
@@ -66,6 +67,8 @@ class RLS(Slots):
     [7.0]
     """
 
+    forgetting = Option(0)
+    penalty = Option(1)
     factor: Tensor
     group: Tensor
     rows: Tensor
@@ -125,25 +128,25 @@ class RLS(Slots):
             return self._call(z, y, weight)
         return recursive(
             self._weight, self._bias, self._factor, self._group, self._rows, z, y,
-            forgetting=self.forgetting, refill=self._refill(), importance=weight,
+            forgetting=self.forgetting, penalty=self.penalty, importance=weight,
         )  # fmt: skip
 
-    def _refill(self) -> float:
-        return (1 - self.forgetting**self.features) * self.penalty
+    def _root(self, z: Tensor) -> RecursiveStep:
+        """Return what a compiled row needs, for rows that are put into z (F,)."""
+        F, C, outputs = self.features, len(self._factor), self.outputs
+        room = self._room(y=outputs, error=outputs, along=F + 1, back=F + 1, gain=F + 1)
+        own = {name: getattr(self, name) for name in ("weight", "bias", "factor", "group", "rows")}
+        return RecursiveStep(F=F, O=outputs, C=C, options=self._option, z=z, **room, **own)
 
     def _compiled(self) -> Callable[[Array, Array, float], Array]:
-        F, C, outputs = self.features, len(self._factor), self.outputs
-        sizes = {"z": F, "y": outputs, "error": outputs, "along": F + 1, "gain": F + 1}
-        room = {name: torch.zeros(n, dtype=torch.float64) for name, n in sizes.items()}
-        own = {name: getattr(self, name) for name in ("weight", "bias", "factor", "group", "rows")}
-        step = RecursiveStep(F=F, O=outputs, C=C, **room, **own)
+        z = self._room(z=self.features)["z"]
+        step = self._root(z)
         function, at = entry("recursive_step", torch.float64), ctypes.addressof(step)
-        row, told, error = room["z"].numpy(), room["y"].numpy(), room["error"].numpy()
+        row, told, error = z.numpy(), step.alive["y"].numpy(), step.alive["error"].numpy()
 
         def call(z: Array, y: Array, weight: float, alive: RecursiveStep = step) -> Array:
             row[:] = z
             told[:] = y
-            alive.forgetting, alive.refill = self.forgetting, self._refill()  # which may be changed between rows
             function(at, weight)
             return error.copy()
 

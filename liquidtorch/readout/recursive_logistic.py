@@ -6,14 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from ..errors import check_range
-from ..ops.descent import MEMORY, softmax
+from ..ops.choice import compiled
+from ..ops.descent import softmax
+from ..ops.newton import NewtonStep, newton
+from .kept import Array
 from .probabilities import Probabilities
 from .recursive import RLS
-from .slots import Array
-
-FLAT = 0.02  # the least curvature of a row: one of which all is known would else count for nothing, and move too far
 
 
 class RecursiveLogistic(Probabilities, RLS):
@@ -54,6 +55,8 @@ class RecursiveLogistic(Probabilities, RLS):
     1
     """
 
+    STEP = "newton_step"
+
     def __init__(self, features: int, classes: int, *, forgetting: float = 0.998, penalty: float = 1.0) -> None:
         super().__init__(
             features, check_range("classes", classes, 2, whole=True), forgetting=forgetting, penalty=penalty
@@ -62,6 +65,8 @@ class RecursiveLogistic(Probabilities, RLS):
 
     def predict(self, z: Array) -> Array:
         """Return the probability of each class, (K,), for z (F,)."""
+        if compiled():
+            return self._ready()[0](self._checked(z), -1)
         return softmax(RLS.predict(self, z))
 
     def learn(self, z: Array, y: int | float, *, weight: float = 1.0) -> Array:
@@ -85,19 +90,22 @@ class RecursiveLogistic(Probabilities, RLS):
         ShapeError, DataError, OptionError
             When z, y or the weight is not as said; nothing was learned then.
         """
-        logits, code = RLS.predict(self, z), self.code(y)
+        z, y = self._checked(z), self.code(y)
         if not 0 < weight < math.inf:
             check_range("weight", weight, 0, open_low=True)
-        if code < 0:
+        if y < 0:
             return np.full(self.outputs, np.nan)
-        error = -softmax(logits)
-        curvature = max(float(-error @ (1 + error)) / 2, FLAT)
-        error[code] += 1
-        self._state[0] += 1
-        high = logits.max()
-        self._state[1] += (high + math.log(np.exp(logits - high).sum()) - self._state[1]) / min(self._state[0], MEMORY)
-        RLS.learn(self, z, logits + error / (2 * curvature), weight=weight * curvature)
-        return error
+        if compiled():
+            call, step = self._ready()
+            step.importance = weight
+            return call(z, y)
+        return newton(
+            self._weight, self._bias, self._factor, self._group, self._rows, self._state, z, y,
+            forgetting=self.forgetting, penalty=self.penalty, importance=weight,
+        )  # fmt: skip
+
+    def _struct(self, z: Tensor, told: Tensor, logit: Tensor) -> NewtonStep:
+        return NewtonStep(root=self._root(z), state=self.state, told=told, logit=logit, importance=1.0)
 
     def add_class(self, p: float = 1e-3) -> None:
         """Add a class of probability p, on the average of the last rows; the ratios of the others stay as they are."""

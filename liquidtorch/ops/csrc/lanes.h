@@ -44,6 +44,16 @@ INLINE lanes load(const real *p) {
 
 INLINE void store(real *p, lanes x) { memcpy(p, &x, sizeof x); }
 
+#if AVX2
+INLINE __m256i first_lanes(int64_t n) {
+#if REAL == 32
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+#else
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+#endif
+}
+#endif
+
 /* Read or write only the first n lanes (0 < n <= LANES); what is not read is 0. */
 INLINE lanes load_part(const real *p, int64_t n) {
     if (n >= LANES) return load(p);
@@ -51,6 +61,10 @@ INLINE lanes load_part(const real *p, int64_t n) {
     return (lanes)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
 #elif AVX512
     return (lanes)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#elif AVX2 && REAL == 32
+    return (lanes)_mm256_maskload_ps(p, first_lanes(n));
+#elif AVX2
+    return (lanes)_mm256_maskload_pd(p, first_lanes(n));
 #else
     lanes x = {0};
     for (int64_t i = 0; i < n; i++) x[i] = p[i];
@@ -67,6 +81,10 @@ INLINE void store_part(real *p, lanes x, int64_t n) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
 #elif AVX512
     _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)x);
+#elif AVX2 && REAL == 32
+    _mm256_maskstore_ps(p, first_lanes(n), (__m256)x);
+#elif AVX2
+    _mm256_maskstore_pd(p, first_lanes(n), (__m256d)x);
 #else
     for (int64_t i = 0; i < n; i++) p[i] = x[i];
 #endif

@@ -2,9 +2,11 @@
  *
  * A whole is cut into tiles, which share nothing but their inputs: threads may take them in any order, and the result is
  * the same. Scratch is the caller's: nothing is allocated, nothing is global. */
+#include "committee.h"
 #include "dense.h"
 #include "descent.h"
 #include "echo.h"
+#include "newton.h"
 #include "recursive.h"
 #include "scan.h"
 #include "spiking.h"
@@ -62,4 +64,6 @@ void ENTRY(scan_step)(const ScanStep *d, double dt) { scan_step_one(d, dt); }
 void ENTRY(ltc_step)(const LTCStep *d, double dt) { ltc_step_one(d, dt); }
 void ENTRY(recursive_step)(const Recursive *d, double importance) { recursive_row(d, importance); }
 void ENTRY(descent_step)(const Descent *d, double y) { descent_row(d, y); }
+void ENTRY(newton_step)(const Newton *d, double y) { newton_row(d, y); }
+int64_t ENTRY(committee_row)(const Committee *d, double y) { return committee_row(d, y); }
 void ENTRY(echo_step)(const EchoStep *d, double dt) { echo_step_one(d, dt); }
