@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 
+import arrivals
 import learners
 import libraries
 import spikes
@@ -49,7 +50,7 @@ def differs(
 ) -> bool:  # fmt: skip
     with libraries.loaded(path):
         return (
-            bool(steppers.faults() or learners.faults())
+            bool(steppers.faults() or learners.faults() or arrivals.faults())
             or any(
                 spikes.differences(problem.run("fast", dtype), wanted)
                 for problem, wanted in spiking

@@ -8,6 +8,30 @@ from __future__ import annotations
 import re
 
 MUTANTS: dict[str, list[tuple[str, str]]] = {
+    "arrival.h": [
+        ("__builtin_isinf(d->value[i])) return -1", "__builtin_isinf(d->value[i])) return 0"),
+        ("i < d->n; i++) if (__builtin_isinf", "i + 1 < d->n; i++) if (__builtin_isinf"),
+        ("d->u[j] = 0", "d->u[j] += 0"),
+        ("if (d->value[i] != d->value[i]) continue", "if (d->value[i] != d->value[i]) break"),
+        ("d->u[d->slot[i]] =", "d->u[i] ="),
+        ("arrival_scaled(d, d->slot[i], d->value[i])", "arrival_scaled(d, i, d->value[i])"),
+        ("known++", "known += 2"),
+        ("d->advance(d->body, dt)", "d->advance(d->body, 1)"),
+        ("d->z[i] = d->y[i]", "d->z[i] = d->y[0]"),
+        ("d->z[d->O + j] = d->u[j]", "d->z[d->O + j] = d->u[0]"),
+        ("before = value - d->mean[j]", "before = value + d->mean[j]"),
+        ("(real)++d->count[j]", "1 + (real)++d->count[j]"),
+        ("d->mean[j] += before / count", "d->mean[j] += before"),
+        ("off = value - d->mean[j]", "off = before"),
+        ("share = before * off", "share = off * off"),
+        ("d->square[j] += share", "d->square[j] = share"),
+        ("if (!(d->square[j] > 0)) return 0", "if (!(d->square[j] > 0)) return 1"),
+        ("square_root(d->square[j] / count)", "square_root(d->square[j])"),
+        ("off / square_root", "before / square_root"),
+        ("? ARRIVAL_CLIP :", "? scaled :"),
+        ("scaled < -ARRIVAL_CLIP ? -ARRIVAL_CLIP", "scaled < -ARRIVAL_CLIP ? 0"),
+        ("((real)5)", "((real)6)"),
+    ],
     "points.h": [
         ("-exp_minus_one(-dt * pace)", "-exp_minus_one(dt * pace)"),
         ("own.A - own.A * E * z[0]", "own.A + own.A * E * z[0]"),

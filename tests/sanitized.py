@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
+import arrivals
 import learners
 import libraries
 import numpy as np
@@ -61,7 +62,8 @@ def main() -> None:
     for room in (gated, diagonal, conductance, sparse, events):
         room.run = run_exactly  # pyright: ignore
     with libraries.loaded(sys.argv[1]):
-        print("\n".join([*sequences(), *liquids(), *steppers.faults(), *learners.faults(), "done"]))
+        rows = [*steppers.faults(), *learners.faults(), *arrivals.faults()]
+        print("\n".join([*sequences(), *liquids(), *rows, "done"]))
 
 
 if __name__ == "__main__":

@@ -204,7 +204,6 @@ def test_streams_are_told_apart_by_their_keys() -> None:
     for t in range(30):
         for key, data in streams.items():
             online.predict_one(data[t][0], key=key)
-    online.inputs.channels.count[:] = [0, 0]  # the running scale is common to all
     for key, data in streams.items():
         alone = Online(echo(), names=("a", "b"))
         for t in range(30):
@@ -297,6 +296,14 @@ def test_a_wired_cell_keeps_its_density() -> None:
         online.predict_one({name: 1.0})
     live = online.layer.cell.wiring.sensory != 0  # pyright: ignore[reportAttributeAccessIssue]
     assert 0.15 < live[:, 4:].mean() < 0.45
+
+
+def test_a_new_name_comes_in_one_stream_while_a_body_learns_in_two() -> None:
+    online = Online(of_cell(Leaky, 2, 6))
+    for i, (x, y) in enumerate(rows(12, "abc")):
+        online.learn_one(x if i >= 8 else {"a": x["a"]}, y, key=i % 2)
+    assert online.learned == 12
+    assert online.layer.features == 4
 
 
 def test_an_ltc_takes_new_names() -> None:

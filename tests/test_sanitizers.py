@@ -25,6 +25,7 @@ def sanitized(compiler: str, library: Path) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ, "LD_PRELOAD": " ".join(runtimes), "UBSAN_OPTIONS": "print_stacktrace=1",
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",  # Python itself keeps memory to its end
+        "PYTHONMALLOC": "malloc",  # so that what Python gives is watched as well
     }  # fmt: skip
     command = [sys.executable, str(HERE / "sanitized.py"), str(library)]
     return subprocess.run(command, env=environment, cwd=HERE, capture_output=True, text=True)
@@ -49,6 +50,8 @@ TOO_FAR = [  # file, what stands there, what reads or writes too far, or is not 
     ("rows.h", "load_part(base + r * stride, left)", "load_part(base + r * stride, left + 1)"),
     ("rows.h", "int64_t end = d->lengths[at.first + r]", "int64_t end = d->lengths[at.first + r + 1]"),
     ("product.h", "store(z + r * z_row", "store(z + 8 + r * z_row"),
+    ("arrival.h", "i < d->n; i++) { if (d->value", "i <= d->n; i++) { if (d->value"),
+    ("arrival.h", "j < d->C; j++) d->u[j] = 0", "j <= d->C; j++) d->u[j] = 0"),
     ("ltc.h", "for (int64_t s = 0; s < S; s++) {", "for (int64_t s = 0; s <= S; s++) {"),
     ("spiking.h", "return before_window(d) + strip_of(d)", "return before_window(d) + strip_of(d) - d->H"),
     ("lanes.h", "real s = 0;", "real s = 0; if ((whole)x[0] + ((whole)1 << (sizeof(whole) * 8 + LANES)) == 7) s = 1;"),

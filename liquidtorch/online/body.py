@@ -9,6 +9,9 @@ import torch
 
 from ..layers import Layer
 from ..layers.door import tensors_of
+from .arrival import Way, way
+from .inputs import OfLayer, OfNetwork
+from .view import View
 
 
 class Body:
@@ -32,12 +35,19 @@ class Body:
         self.layer = layer
         self.outputs = layer.outputs
         self._widths = [spec.width for spec in layer.state_spec()]
+        self.way: Way | None = None  # of samples, once it was looked for
         stepper = layer.stepper()
+        self._kernel = stepper.kernel
         if stepper.state is None or len(self._widths) > 1:
             self.step = self._called
         else:
             self._live, self._advance = stepper.state, stepper.advance
             self.step = self._whole if self.outputs == len(stepper.state) else self._compiled
+
+    def find(self, inputs: OfLayer | OfNetwork, view: View) -> Way:
+        """Find the way of samples through channels, body and view, as they are now, and keep it."""
+        self.way = way(self._kernel, inputs, view)
+        return self.way
 
     def initial(self) -> np.ndarray:
         """Return the state before the first step."""

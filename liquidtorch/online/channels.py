@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,12 @@ class Channels:
     names : iterable of hashables
         Names that have a slot from the start, in this order.
 
+    Attributes
+    ----------
+    count, mean, square : arrays (capacity,)
+        Of each slot, how many values there were, their mean, and the sum of their squared deviations from it. A kernel
+        reads and writes them where they are (`Arrival`): others take their place where more room is needed.
+
     Examples
     --------
     >>> channels = Channels(2)
@@ -38,22 +45,24 @@ class Channels:
     def __init__(self, capacity: int, names: Iterable[Hashable] = ()) -> None:
         self.capacity = capacity
         self.slots: dict[Hashable, int] = {}
-        self.count: list[int] = []
-        self.mean: list[float] = []
-        self.square: list[float] = []  # sum of squared deviations from the mean
+        self._hold((), (), ())
         self.fresh: list[Hashable] = []  # names whose slot nobody has been told of
         for name in names:
             self._open(name)
         self.fresh.clear()
 
+    def _hold(self, count: Iterable[int], mean: Iterable[float], square: Iterable[float]) -> None:
+        """Keep these numbers, of the first slots, in new arrays with room for all."""
+        self.count, self.mean, self.square = array("q", count), array("d", mean), array("d", square)
+        for numbers in (self.count, self.mean, self.square):
+            numbers.frombytes(bytes(8 * (self.capacity - len(numbers))))
+
     def _open(self, name: Hashable) -> int:
-        self.slots[name] = slot = len(self.count)
-        self.count.append(0)
-        self.mean.append(0.0)
-        self.square.append(0.0)
+        self.slots[name] = slot = len(self.slots)
         self.fresh.append(name)
         if slot >= self.capacity:
             self.capacity = max(4, 2 * self.capacity)
+            self._hold(self.count, self.mean, self.square)
         return slot
 
     def _welcome(self, x: Mapping[Hashable, Any]) -> None:
@@ -71,7 +80,8 @@ class Channels:
             If a value is no number, or infinite.
         """
         z = [0.0] * self.capacity
-        slots, count, mean, square, sqrt = self.slots, self.count, self.mean, self.square, math.sqrt
+        slots, sqrt = self.slots, math.sqrt
+        count, mean, square = self.count, self.mean, self.square
         for name, value in x.items():
             if value is None:
                 continue
@@ -93,6 +103,7 @@ class Channels:
                 self._welcome(x)
                 j = slots[name]
                 z.extend([0.0] * (self.capacity - len(z)))
+                count, mean, square = self.count, self.mean, self.square
             off, at = v - mean[j], count[j]
             if learn:
                 count[j] = at = at + 1
@@ -107,17 +118,13 @@ class Channels:
 
     def state(self) -> dict[str, Any]:
         """Return all of it as plain values."""
-        return {
-            "capacity": self.capacity,
-            "names": list(self.slots),
-            "count": list(self.count),
-            "mean": list(self.mean),
-            "square": list(self.square),
-        }
+        taken = len(self.slots)
+        numbers = {name: getattr(self, name)[:taken].tolist() for name in ("count", "mean", "square")}
+        return {"capacity": self.capacity, "names": list(self.slots), **numbers}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Channels:
         """Make it again from what `state` returned."""
         found = cls(state["capacity"], state["names"])
-        found.count, found.mean, found.square = (list(state[k]) for k in ("count", "mean", "square"))
+        found._hold(*(state[k] for k in ("count", "mean", "square")))
         return found

@@ -24,7 +24,7 @@ def known(x: Any, names: tuple[Hashable, ...] | None) -> Mapping[Hashable, Any]:
     ShapeError, DataError
         If it is neither a mapping nor a row of as many numbers as there are names.
     """
-    if isinstance(x, Mapping):
+    if isinstance(x, dict | Mapping):  # nearly all are dicts, which is told faster
         return x
     try:
         row = x.tolist() if hasattr(x, "tolist") else list(x)

@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -160,6 +160,7 @@ class Online:
         self.seen = 0  # samples that arrived
         self.learned = 0  # labels that were learned
         self._unheard = 0  # labels in a row that answered nothing
+        self._met = 0  # classes that the readouts are known to have
         self.drifts: list[int] = []  # the samples at which something changed
         self.changes: list[tuple[int, str, str, int, int]] = []  # sample, why, operation, units and synapses after it
         self.on_drift: Callable[[Online], None] | None = None
@@ -239,14 +240,18 @@ class Online:
         DataError, ShapeError, OptionError
             If x, y or dt cannot be.
         """
-        track = self._track(key)
-        sample = track.pending[-1] if track.pending else None
+        track = self.tracks.get(key) or self._track(key)
+        pending = track.pending
+        sample = pending[-1] if pending else None
         if sample is None or sample.x is not x or not isinstance(x, dict) or sample.kept != x:  # not plainly the newest
             named = known(x, self.inputs.names)
-            kept = plain(named)
-            sample = self._answered(track, x, kept) or self._arrive(track, x, named, kept, dt)
+            sample = self._answered(track, x, plain(named)) if pending else None
+            sample = sample or self._arrive(track, x, named, dt)
         target = self.targets.encode(y) if isinstance(self.targets, Classes) else self.targets.encode(y, sample.base)
-        track.pending.remove(sample)
+        if pending[-1] is sample:
+            pending.pop()
+        else:
+            pending.remove(sample)
         if target is not None:
             self._learn(track, sample, target)
 
@@ -296,20 +301,18 @@ class Online:
     # --- inner ----------------------------------------------------------------------------------------------------
 
     def _track(self, key: Hashable) -> Track:
-        track = self.tracks.get(key)
-        if track is None:
-            self.tracks[key] = track = Track(self.body.initial(), self.inputs.initial())
+        """Begin a stream."""
+        self.tracks[key] = track = Track(self.body.initial(), self.inputs.initial())
         return track
 
     def _asked(self, x: Any, dt: float, key: Hashable) -> Sample:
-        track = self._track(key)
+        track = self.tracks.get(key) or self._track(key)
         named = known(x, self.inputs.names)
-        kept = plain(named)
-        return track.again(x, kept) or self._arrive(track, x, named, kept, dt)
+        again = track.again(x, plain(named)) if track.pending and track.pending[-1].x is x else None
+        return again or self._arrive(track, x, named, dt)
 
     def _answered(self, track: Track, x: Any, kept: dict[Hashable, Any]) -> Sample | None:
-        if not track.pending:
-            return None
+        """Return the sample that waits and that a label of x answers, if any."""
         found = track.find(x, kept)
         if found is None and self.match == "nearest":
             return track.nearest(self.inputs.place(kept))
@@ -322,18 +325,24 @@ class Online:
             )
         return found
 
-    def _arrive(self, track: Track, x: Any, named: Any, kept: dict[Hashable, Any], dt: float) -> Sample:
+    def _arrive(self, track: Track, x: Any, named: Mapping[Hashable, Any], dt: float) -> Sample:
         if not 0 <= dt < math.inf:
             raise OptionError(f"`dt` must be finite and at least 0; got {dt!r}.")
-        u, filled, track.memory = self.inputs.read(named, track.memory, dt, True)
-        if self.inputs.channels.fresh:
-            self._grow()
-        y, track.h = self.body.step(u, track.h, dt)
-        base = None
-        if self.network is not None and self.network.columns:
-            base = np.tile(filled[list(self.network.columns)], self.network.task.horizon)
+        way, base = self.body.way or self.body.find(self.inputs, self.view), None
+        found = way(named, track.h, dt)
+        if found is not None:
+            z, u, track.h, kept = found
+        else:
+            kept = plain(named)
+            u, filled, track.memory = self.inputs.read(named, track.memory, dt, True)
+            if self.inputs.channels.fresh:
+                self._grow()
+            y, track.h = self.body.step(u, track.h, dt)
+            z = self.view.see(y, u)
+            if self.network is not None and self.network.columns:
+                base = np.tile(filled[list(self.network.columns)], self.network.task.horizon)
         place = self.inputs.place(kept, u) if self.match == "nearest" else None
-        sample = Sample(x, kept, self.view.see(y, u), base, place)
+        sample = Sample(x, kept, z, base, place)
         if self.trial is not None:
             if self.trial.body is None and self.trial.rested():
                 self.trial.start(self.layer, self.readout, self.tracks.values())
@@ -344,7 +353,7 @@ class Online:
             track.pending.popleft()
             self.forgotten += 1
         self.seen += 1
-        if self.drift is not None and self.drift.strange(y):
+        if self.drift is not None and self.drift.strange(z[: self.view.outputs]):
             self._drifted(self.drift, False)
         return sample
 
@@ -356,9 +365,11 @@ class Online:
     def _learn(self, track: Track, sample: Sample, target: Any) -> None:
         trial = self.trial
         if isinstance(self.targets, Classes):
-            for readout in self._readouts():
-                while readout.classes < len(self.targets.labels):
-                    readout.add_class()
+            if len(self.targets.labels) > self._met:
+                self._met = len(self.targets.labels)
+                for readout in self._readouts():
+                    while readout.classes < self._met:
+                        readout.add_class()
         else:
             self.spread.tell(target)
         error = self.readout.learn(sample.z, target)
@@ -438,9 +449,8 @@ class Online:
             for readout in readouts:
                 if size > readout.features:
                     readout.widen(size)
-            for track in self.tracks.values():
-                for sample in track.pending:
-                    sample.widen(size, more)
+            for sample in (sample for track in self.tracks.values() for sample in track.pending):
+                sample.widen(size, more)
         for slot, name in zip(named, channels.fresh, strict=True):
             if self.view.start + slot >= self.opened:
                 for readout in readouts:
@@ -456,6 +466,8 @@ class Online:
         self.body = Body(self.layer)
         if trial is not None and learning is not None:
             trial.make(bodies[1], learning.optimizer.rate)
+            for track in self.tracks.values():
+                track.forget()
 
     # --- on disk ---------------------------------------------------------------------------------------------------
 

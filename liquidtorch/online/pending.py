@@ -41,8 +41,6 @@ class Sample:
         """Make it what it would be had the readout seen `size` features, and had there been so many channels more."""
         more = np.zeros(size - len(self.z))
         self.z = np.concatenate((self.z, more))
-        if self.traces is not None:  # of a rule that has begun anew
-            self.learning = self.traces = None
         if self.learning is not None:
             self.learning = np.concatenate((self.learning, more))
         if self.place is not None:
@@ -68,20 +66,24 @@ class Track:
         self.learning: np.ndarray | None = None  # the state of a body that learns
         self.traces: dict[str, np.ndarray] | None = None  # the rule's, while it follows another stream
 
-    def follow(self, change: Change, units: int) -> None:
-        """Go along with a change of the structure of the body that learns, of which so many units are shown.
+    def forget(self) -> None:
+        """Let traces that the rule does not hold now start anew, as the rule does; it is another from now on.
 
-        Traces that the rule does not hold now start anew, and samples that wait for their label with some of their own
-        are not learned by it.
+        Samples that wait for their label with traces of their own are not learned by it.
         """
         self.traces = None
+        for sample in self.pending:
+            if sample.traces is not None:
+                sample.learning = sample.traces = None
+
+    def follow(self, change: Change, units: int) -> None:
+        """Go along with a change of the structure of the body that learns, of which so many units are shown."""
+        self.forget()
         if self.learning is not None:
             self.learning = self.learning.copy()
             change.carry(self.learning)
         for sample in self.pending:
-            if sample.traces is not None:
-                sample.learning = sample.traces = None
-            elif sample.learning is not None:
+            if sample.learning is not None:
                 sample.learning = sample.learning.copy()
                 change.carry(sample.learning[:units])
 

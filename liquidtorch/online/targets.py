@@ -62,6 +62,8 @@ class Numbers:
 
     def encode(self, y: Any, base: np.ndarray | None) -> np.ndarray | None:
         """Return the numbers (H*O,), from `base` on where there is one, NaN where unknown; None where all are."""
+        if base is None and self.width == 1 and isinstance(y, float) and y - y == 0.0:  # the usual case, at once
+            return np.array((y,))
         if isinstance(y, Mapping):
             y = [y.get(name) for name in self.names]
         try:
@@ -104,12 +106,23 @@ class Spread:
 
     def tell(self, y: np.ndarray) -> None:
         """Take the targets (O,) of one sample, NaN where unknown."""
+        if len(y) == 1:
+            self._tell_one(y.item())
+            return
         seen = y == y
         self.count[seen] = np.minimum(self.count[seen] + 1, MEMORY)
         off = np.where(seen, y - self.mean, 0.0)
         share = 1 / np.maximum(self.count, 1)
         self.mean += share * off
         self.square += np.where(seen, share * (off * (off - share * off) - self.square), 0.0)
+
+    def _tell_one(self, y: float) -> None:
+        """Take a single target: the same, without the cost of arrays for one number."""
+        if y == y:
+            count, mean, square = min(self.count.item() + 1, MEMORY), self.mean.item(), self.square.item()
+            off, share = y - mean, 1 / count
+            self.count[0], self.mean[0] = count, mean + share * off
+            self.square[0] = square + share * (off * (off - share * off) - square)
 
     def variance(self) -> np.ndarray:
         """Return the variances (O,); 1 where there is none yet."""

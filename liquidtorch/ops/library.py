@@ -63,12 +63,12 @@ def entry(name: str, dtype: torch.dtype) -> Any:
     """Return a function of the library for numbers of `dtype`."""
     function = getattr(load()[0], f"{name}_f{32 if dtype == torch.float32 else 64}")
     whole, pointer = ctypes.c_int64, ctypes.c_void_p
-    function.restype = whole if name.endswith(("lanes", "scratch", "row")) else None
+    function.restype = whole if name.endswith(("lanes", "scratch", "row", "arrival")) else None
     if name.startswith("pack"):
         function.argtypes = [pointer, whole, whole, whole, pointer]
     elif name.endswith("scratch"):
         function.argtypes = [pointer]
-    elif name.endswith(("step", "row")):
+    elif name.endswith(("step", "row", "arrival")):
         function.argtypes = [pointer, ctypes.c_double]
     elif name.endswith(("forward", "backward")):
         function.argtypes = [pointer, whole, whole, pointer, pointer, whole]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,16 @@ from .synapses import Synapses
 LEARNED = ("maps", "own", "biases")  # of cpu.Gates
 
 
+class Kernel(NamedTuple):
+    """What a step is in C: for a kernel that takes one on its way."""
+
+    function: Any  # of the library: function(address of the struct, dt)
+    struct: Arguments
+    x: np.ndarray  # where it reads its input
+    state: np.ndarray  # where it reads and writes its state, whose beginning is its output
+    outputs: int
+
+
 class Stepper:
     """Advance one row by one step: `y = stepper(x, dt)`.
 
@@ -37,6 +47,8 @@ class Stepper:
         Puts the state back to what it is before the first step.
     state : array or None
         What it remembers from step to step, live: to be read and written between steps. None where it is out of reach.
+    kernel : Kernel or None
+        The step in C, where it is one call.
 
     Notes
     -----
@@ -45,10 +57,10 @@ class Stepper:
 
     def __init__(
         self, features: int, advance: Callable[[np.ndarray, float], np.ndarray], reset: Callable[[], None],
-        state: np.ndarray | None = None,
+        state: np.ndarray | None = None, kernel: Kernel | None = None,
     ) -> None:  # fmt: skip
         self.features, self._shape = features, (features,)
-        self.advance, self.reset, self.state = advance, reset, state
+        self.advance, self.reset, self.state, self.kernel = advance, reset, state, kernel
 
     def __call__(self, x: np.ndarray, dt: float = 1.0) -> np.ndarray:
         """Take one step.
@@ -130,7 +142,7 @@ def _compiled(name: str, arguments: Arguments, x: Tensor, h: Tensor, outputs: in
     def reset() -> None:
         state.fill(0)
 
-    return Stepper(len(row), advance, reset, state)
+    return Stepper(len(row), advance, reset, state, Kernel(function, arguments, row, state, outputs))
 
 
 def _room(like: Tensor, size: int) -> Tensor:

@@ -2,6 +2,7 @@
  *
  * A whole is cut into tiles, which share nothing but their inputs: threads may take them in any order, and the result is
  * the same. Scratch is the caller's: nothing is allocated, nothing is global. */
+#include "arrival.h"
 #include "committee.h"
 #include "dense.h"
 #include "descent.h"
@@ -59,11 +60,13 @@ FORWARD(Echo, echo, lanes)
 FORWARD(Echo, echo_row, real)
 FORWARD(Spiking, spiking, real)
 
-void ENTRY(gated_step)(const GatedStep *d, double dt) { gated_step(d, dt); }
-void ENTRY(scan_step)(const ScanStep *d, double dt) { scan_step_one(d, dt); }
-void ENTRY(ltc_step)(const LTCStep *d, double dt) { ltc_step_one(d, dt); }
+/* What runs on is told of a step by its address alone: csrc/arrival.h calls it so. */
+void ENTRY(gated_step)(const void *d, double dt) { gated_step((const GatedStep *)d, dt); }
+void ENTRY(scan_step)(const void *d, double dt) { scan_step_one((const ScanStep *)d, dt); }
+void ENTRY(ltc_step)(const void *d, double dt) { ltc_step_one((const LTCStep *)d, dt); }
+void ENTRY(echo_step)(const void *d, double dt) { echo_step_one((const EchoStep *)d, dt); }
+int64_t ENTRY(arrival)(const Arrival *d, double dt) { return arrival(d, dt); }
 void ENTRY(recursive_step)(const Recursive *d, double importance) { recursive_row(d, importance); }
 void ENTRY(descent_step)(const Descent *d, double y) { descent_row(d, y); }
 void ENTRY(newton_step)(const Newton *d, double y) { newton_row(d, y); }
 int64_t ENTRY(committee_row)(const Committee *d, double y) { return committee_row(d, y); }
-void ENTRY(echo_step)(const EchoStep *d, double dt) { echo_step_one(d, dt); }
