@@ -57,7 +57,7 @@ class Arrival:
     >>> arrival = Arrival(kernel, Channels(2, ("a", "b")), View(4, 0))
     >>> z, u, h, kept = arrival({"b": 1.0, "a": None}, np.zeros(4), 1.0)
     >>> z.shape, kept
-    ((16,), {'b': 1.0})
+    ((32,), {'b': 1.0})
     """
 
     def __init__(self, kernel: Kernel, channels: Channels, view: View) -> None:
