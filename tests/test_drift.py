@@ -90,7 +90,7 @@ def test_learning_that_harms_answers_nothing_and_rests() -> None:
     still = Online(cell(), rule="readout", seed=0)
     online = Online(cell(), rule="exact", rate=1.0, memory=30)
     rested = []
-    u = np.random.default_rng(0).normal(size=4000)
+    u = np.random.default_rng(0).normal(size=6000)
     for x, y in [({"x": a}, a + b) for a, b in zip(u[1:].tolist(), u[:-1].tolist(), strict=True)]:
         assert online.predict_one(x) == still.predict_one(x)
         online.learn_one(x, y)

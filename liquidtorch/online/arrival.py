@@ -54,10 +54,11 @@ class Arrival:
     --------
     >>> from liquidtorch import EchoState
     >>> kernel = EchoState(2, 4, seed=1).double().stepper().kernel
-    >>> arrival = Arrival(kernel, Channels(2, ("a", "b")), View(4, 0))
+    >>> view = View(4, 0)
+    >>> width, arrival = view.room(2), Arrival(kernel, Channels(2, ("a", "b")), view)
     >>> z, u, h, kept = arrival({"b": 1.0, "a": None}, np.zeros(4), 1.0)
-    >>> z.shape, kept
-    ((32,), {'b': 1.0})
+    >>> len(z) == width, kept
+    (True, {'b': 1.0})
     """
 
     def __init__(self, kernel: Kernel, channels: Channels, view: View) -> None:
