@@ -77,10 +77,10 @@ def told(readout: Any, seed: int) -> list[np.ndarray]:
 
 def sure(readout: Committee, row: np.ndarray) -> list[np.ndarray]:
     """Learn the same row twice, of a class so sure that no weight moves by a bit."""
-    readout._wrong[:] = 0
+    readout._wrong[:], readout._v[:] = 0, 1e3
     for member in readout.members:
         member._weight[:] = 0
-        member._bias[:] = 60.0 * (np.arange(readout.classes) == 0)
+        member._bias[:] = 1.0 + 60.0 * (np.arange(readout.classes) == 0)  # beside 1 a step of 1e-27 is lost
     return [readout.learn(row, 0) for _ in range(2)] + [readout.predict(row)]
 
 

@@ -199,7 +199,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("d->group[o] == c && d->error[o] == d->error[o]) return 1", "d->error[o] == d->error[o]) return 1"),
         ("forgetting / importance", "forgetting * importance"),
         ("both = forgetting < 1", "both = forgetting > 1"),
-        ("d->along[F] = 0", "d->along[F] = 1"),
+        ("d->along[F] = 0", "d->along[F] = last[F]"),
         ("j < F ? -d->along[j]", "j < F ? d->along[j]"),
         ("e.spread = noise + dot", "e.spread = dot"),
         ("S + d->rows[c] % F * M", "S + d->rows[c] % M * M"),
