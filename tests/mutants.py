@@ -181,7 +181,6 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("load_part(y + i, n - i) + a *", "load_part(y + i, n - i) - a *"),
         ("square_root(noise * spread)", "square_root(spread)"),
         ("1 / (spread + square_root", "1 / (spread - square_root"),
-        ("sum += square[r]", "sum = square[r]"),
         ("second = both ? load_part(e->second + j, M - j)", "second = both ? first"),
         ("one[r] += s * first", "one[r] -= s * first"),
         ("two[r] += s * second", "two[r] = s * second"),
@@ -316,6 +315,7 @@ MUTANTS: dict[str, list[tuple[str, str]]] = {
         ("d->T + t] = x[r]", "d->T + t] = x[0]"),
     ],
     "lanes.h": [
+        ("sum += square[k]", "sum = square[k]"),
         ("s += x[i]", "s = x[i]"),
         ("(mask)no & ~m", "(mask)no & m"),
         ("x[i + 1] = p[two >> 32]", "x[i + 1] = p[(uint32_t)two]"),

@@ -2,7 +2,7 @@
 #ifndef ARRIVAL_H
 #define ARRIVAL_H
 
-#include "recursive.h"
+#include "lanes.h"
 
 typedef struct {
     int64_t n, C, O;                             /* values that came; channels; outputs of the body */

@@ -144,15 +144,6 @@ static void echo_forward(const Echo *d, int64_t part, lanes *scratch) {
 
 static int64_t echo_row_scratch(const Echo *d) { return 3 * ((d->rows.H + LANES - 1) / LANES * LANES) + widest_fan(d); }
 
-/* Return the sum of each of LANES vectors; `square` is used up. */
-INLINE lanes sums_of(lanes square[LANES]) {
-    lanes sum = {0};
-    turn(square);
-#pragma GCC unroll 16
-    for (int k = 0; k < LANES; k++) sum += square[k];
-    return sum;
-}
-
 /* Return in vectors the sum of weight[s] * state[source[s]]; of the last synapses, which fill none, it is added to rest. */
 INLINE lanes echo_gathered(Group g, const real *state, real *rest) {
     lanes sum = {0}, other = {0};

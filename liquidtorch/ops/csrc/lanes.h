@@ -313,4 +313,15 @@ INLINE void turn(lanes square[LANES]) {
 #endif
 }
 
+/* Return the sum of each of LANES vectors, in the lane of its number; `square` is used up. */
+INLINE lanes sums_of(lanes square[LANES]) {
+    lanes sum = {0};
+    turn(square);
+#pragma GCC unroll 16
+    for (int k = 0; k < LANES; k++) sum += square[k];
+    return sum;
+}
+
+INLINE real square_root(real x) { return (real)__builtin_sqrt((double)x); }
+
 #endif

@@ -14,8 +14,6 @@ typedef struct {
     real *along, *back, *gain;            /* (M,) each, to work in */
 } Recursive;
 
-INLINE real square_root(real x) { return (real)__builtin_sqrt((double)x); }
-
 static real dot(const real *x, const real *y, int64_t n) {
     lanes sum = {0}, other = {0};
     int64_t i = 0;
@@ -43,15 +41,6 @@ typedef struct {
 
 INLINE real step_of(real spread, real noise) { return 1 / (spread + square_root(noise * spread)); }
 
-/* The sum of each vector, in the lane of its number. */
-INLINE lanes sums(lanes square[LANES]) {
-    lanes sum = {0};
-    turn(square);
-#pragma GCC unroll 16
-    for (int64_t r = 0; r < LANES; r++) sum += square[r];
-    return sum;
-}
-
 /* `rows` rows of S, and their gains: P z / spread of the first equation. */
 INLINE void observe_rows(real *S, int64_t M, int64_t rows, const Equations *e, int both, real *gain) {
     lanes one[LANES] = {{0}}, two[LANES] = {{0}};
@@ -65,10 +54,10 @@ INLINE void observe_rows(real *S, int64_t M, int64_t rows, const Equations *e, i
             if (both) two[r] += s * second;
         }
     }
-    const lanes along = sums(one), down = along * e->step;
+    const lanes along = sums_of(one), down = along * e->step;
     store_part(gain, along / e->spread, rows);
     store(a, down * e->up);
-    if (both) store(b, (sums(two) - down * e->across) * (e->up * e->next));
+    if (both) store(b, (sums_of(two) - down * e->across) * (e->up * e->next));
     for (int64_t j = 0; j < M; j += LANES) {
         const lanes first = load_part(e->first + j, M - j), second = both ? load_part(e->second + j, M - j) : first;
 #pragma GCC unroll 16
