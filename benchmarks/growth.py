@@ -60,7 +60,7 @@ def over_synapses(name: str) -> list[Side]:
     for density in DENSITIES:
         wiring = random(WIRED_UNITS, FEATURES, density=density)
         cell = OVER_SYNAPSES[name](FEATURES, WIRED_UNITS, wiring=wiring)
-        sides.append(_side(wiring.synapses + wiring.sensory_synapses, cell, WIRED_STEPS))
+        sides.append(_side(wiring.all_synapses, cell, WIRED_STEPS))
     return sides
 
 

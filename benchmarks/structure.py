@@ -121,7 +121,7 @@ def run(need: str, kind: str, arm: str, make: Make, seed: int) -> dict[str, Any]
     line["drifts_found"], line["turns"] = model.drifts, model.trial.gate.turns if model.trial else []
     line["changes"] = dict(Counter(operation for _, _, operation, _, _ in model.changes))
     wired = model.layer.cell.wiring
-    line["synapses"] = wired.synapses + wired.sensory_synapses
+    line["synapses"] = wired.all_synapses
     line["units"] = int(((wired.recurrent != 0).any(1) | (wired.sensory != 0).any(1)).sum())
     for name, most in (("synapses", BUDGET), ("units", UNITS)):
         if line[name] > most:

@@ -81,7 +81,7 @@ class Running:
 
 def synapses(cell: Cell) -> int:
     assert cell.wiring is not None
-    return cell.wiring.synapses + cell.wiring.sensory_synapses
+    return cell.wiring.all_synapses
 
 
 def consistent(cell: Cell, population: Population) -> None:

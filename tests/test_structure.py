@@ -103,7 +103,7 @@ def test_no_answer_jumps_when_something_grows(kind: str, turn: int, why: str) ->
     online = model(kind, "grow", rest=10_000)
     learn(online, data[:400])
     structure = structure_of(online)
-    structure.count[1] = turn
+    structure.firings = turn
     same, trial = copy.deepcopy(online), online.trial
     assert trial is not None
     trial.gate.open = same.trial.gate.open = True  # pyright: ignore[reportOptionalMemberAccess]
@@ -138,7 +138,7 @@ def test_a_split_that_does_not_follow_would_be_seen() -> None:
     online = model("leaky", "grow", rest=10_000)
     learn(online, data[:400])
     structure = structure_of(online)
-    structure.count[1] = 1
+    structure.firings = 1
     same = copy.deepcopy(online)
     trial_of(online).gate.open = trial_of(same).gate.open = True
     for name, change in structure.changes("plateau", lambda: np.ones(SLOTS)):
@@ -220,7 +220,7 @@ def test_what_waits_for_a_label_is_not_shared_with_the_still_body() -> None:
     sample.z = sample.learning
     kept = sample.z.copy()
     structure = structure_of(online)
-    structure.due, structure.count[1] = lambda *_: "plateau", 1
+    structure.due, structure.firings = lambda *_: "plateau", 1
     made = trial_of(online).restructure(sample, 1.0, 0.0, online.tracks.values())
     assert made[0][1] == "split"
     assert (sample.z == kept).all()

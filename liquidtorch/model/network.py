@@ -315,4 +315,4 @@ def _synapses(part: Cell | LiquidState) -> int:
         return part.weight.numel() + int(part.W_x.count_nonzero())
     if part.wiring is None:
         return part.units * (part.units + part.features)
-    return part.wiring.synapses + part.wiring.sensory_synapses
+    return part.wiring.all_synapses

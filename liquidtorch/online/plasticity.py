@@ -93,9 +93,8 @@ def settled(given: Plasticity | str, layer: Layer, readout: Any, learning: bool)
             f"`plasticity` must be left out for {type(layer).__name__}: the structure of a Recurrent of Leaky, Liquid "
             "or LTC with a wiring can change. Make it with wiring=with_room(random(units, features), slots)."
         )
-    present = cell.wiring.synapses + cell.wiring.sensory_synapses
     every = cell.units * (cell.units + cell.features)
-    most = given.synapses or min(present * (1 if given.kind == "rewire" else 2), every)
+    most = given.synapses or min(cell.wiring.all_synapses * (1 if given.kind == "rewire" else 2), every)
     population = populate(cell, most_units=given.units, most_synapses=most)
     for unit in population.free.tolist() if cell.outputs == cell.units else ():
         readout.close(unit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ TURN = 1000  # labels after which other candidates are asked: over few a gradien
 MEMORY = 1000.0  # rows over which means and covariances are taken
 LONGEST = 256  # lags, in rows, at which errors are compared with what was
 SLOWEST = 10  # rests, at most, that a slow body adds to a rest
+PLAIN = ("beat", "labels", "firings", "wait", "saturated")
 
 
 class Structure:
@@ -48,10 +49,8 @@ class Structure:
         self.rng = np.random.default_rng(seed)
         H, F = cell.units, cell.features
         assert cell.wiring is not None
-        present = cell.wiring.synapses + cell.wiring.sensory_synapses  # names that came later brought some
-        self.population = Population(
-            alive, F, most_units=given.units, most_synapses=max(given.synapses, present)
-        )  # fmt: skip
+        most = max(given.synapses, cell.wiring.all_synapses)  # names that came later brought some
+        self.population = Population(alive, F, most_units=given.units, most_synapses=most)
         self.probes = Probes(cell, min(given.candidates, H + F))
         self.running = Running(H, F, memory=MEMORY)
         self.dormancy = Dormancy(H)
@@ -60,9 +59,10 @@ class Structure:
         self.lag = Lag(width, 1, longest=LONGEST)
         self.worth = np.zeros((H, H + F))  # the gradient of each candidate when it was last asked
         self.strain = np.zeros(H)  # mean square of dL/dh
-        self.beat = np.ones(())  # mean dt
-        self.count = np.zeros(4, np.int64)  # labels; firings; labels until a drift is answered, -1: none; is saturated
-        self.count[2] = -1
+        self.beat = 1.0  # mean dt
+        self.labels = self.firings = 0
+        self.wait: int | None = None  # labels until a drift is answered
+        self.saturated = False
         self.probes.draw(cell, self.population, rng=self.rng)
 
     @property
@@ -80,7 +80,7 @@ class Structure:
         self.dormancy.update(after)
         self.beat += (dt - self.beat) / min(int(self.running.rows), MEMORY)
         if self.saturation.update(after, self.population):
-            self.count[3] = 1
+            self.saturated = True
 
     def credit(self, q: np.ndarray) -> None:
         """See the gradient (H,) of a loss at the state that the traces belong to."""
@@ -101,7 +101,7 @@ class Structure:
         """After a drift: forget what candidates were worth, and answer once others have been asked."""
         self.worth[:] = 0.0
         self.probes.draw(self.cell, self.population, sources=self.running.sources(), rng=self.rng)
-        self.count[2] = self.given.rest
+        self.wait = self.given.rest
 
     def due(self, loss: float, error: float, x: np.ndarray | None) -> str | None:
         """Take the loss and the error of a label, and what its sample held (None: there are several streams).
@@ -111,22 +111,22 @@ class Structure:
         "drift", "plateau", "saturation", "lag" or None
             Why the structure should change now.
         """
-        self.count[0] += 1
+        self.labels += 1
         flat = self.plateau.update(loss)
         if x is not None:
             self.lag.update(np.array([error]), x)
-        if self.count[2] > 0:
-            self.count[2] -= 1
-        elif self.count[2] == 0:
+        if self.wait == 0:
             return "drift"
+        if self.wait is not None:
+            self.wait -= 1
         if flat:
             return "plateau"
         if self.plateau.wait > 0:
             return None
         if self.whole and self.given.kind != "rewire":
-            if self.count[3]:
+            if self.saturated:
                 return "saturation"
-            if self.count[0] % self.given.rest == 0 and self._band() is not None:
+            if self.labels % self.given.rest == 0 and self._band() is not None:
                 return "lag"
         return None
 
@@ -144,8 +144,8 @@ class Structure:
             Returns what each unit is worth to the readout, (H,).
         """
         self._turn()
-        self.count[1] += 1
-        self.count[2:] = -1, 0
+        self.firings += 1
+        self.wait, self.saturated = None, False
         if self.given.kind == "rewire":
             yield from self._rewired()
         else:
@@ -156,11 +156,11 @@ class Structure:
                 yield from self._added(band or self._range(), worth)
             elif self.population.room(self.cell).synapses < self._synapses() and self.given.kind == "grow and prune":
                 yield from self._rewired()
-            elif self.whole and self.count[1] % 2 == 0:
+            elif self.whole and self.firings % 2 == 0:
                 yield from self._split()
             else:
                 yield from self._grown()
-        longest = min(10 * self._range()[1] / max(float(self.beat), 1e-12), SLOWEST * self.given.rest)
+        longest = min(10 * self._range()[1] / max(self.beat, 1e-12), SLOWEST * self.given.rest)
         self.plateau.wait[...] = max(self.given.rest, math.ceil(longest))
 
     def _followed(self, name: str, change: Change) -> tuple[str, Change]:
@@ -173,14 +173,17 @@ class Structure:
             self.worth[born[:, 0], first + born[:, 1]] = 0.0
         return name, change
 
-    def _tried(self, operation: Callable[..., Change], *what: Any, **how: Any) -> Iterator[tuple[str, Change]]:
-        """Make an operation, where the budget has room for it."""
+    def _tried(
+        self, operation: Callable[..., Change], *what: Any, **how: Any
+    ) -> Generator[tuple[str, Change], None, bool]:
+        """Make an operation, where the budget has room for it; return whether it was made."""
         try:
             change = operation(self.cell, self.population, *what, **how)
         except OptionError:
-            return
+            return False
         if change:
             yield self._followed(operation.__name__, change)
+        return bool(change)
 
     def _scores(self) -> Scores:
         H = self.cell.units
@@ -189,7 +192,7 @@ class Structure:
     def _synapses(self) -> int:
         wiring = self.cell.wiring
         assert wiring is not None
-        return max(1, round(self.given.fraction * (wiring.synapses + wiring.sensory_synapses)))
+        return max(1, round(self.given.fraction * wiring.all_synapses))
 
     def _units(self) -> int:
         return max(1, round(self.given.fraction * int(self.population.alive.sum())))
@@ -201,7 +204,7 @@ class Structure:
 
     def _band(self) -> tuple[float, float] | None:
         """Return the time constants that would remember what the error goes with, and no unit does."""
-        beat = max(float(self.beat), 1e-12)
+        beat = max(self.beat, 1e-12)
         band = self.lag.band(min(self._range()[1] / beat, LONGEST))
         return None if band is None else (band[0] * beat, band[1] * beat)
 
@@ -223,10 +226,8 @@ class Structure:
     ) -> Iterator[tuple[str, Change]]:  # fmt: skip
         """Add units of a band; where there is no room, and pruning is allowed, the least missed start again as such."""
         for _ in range(self._units()):
-            made, sources = False, self.running.sources()
-            for one in self._tried(operations.add, 1, tau=tau, sources=sources, rng=self.rng):
-                made = True
-                yield one
+            sources = self.running.sources()
+            made = yield from self._tried(operations.add, 1, tau=tau, sources=sources, rng=self.rng)
             able = np.flatnonzero(self.population.alive & (self.population.age >= 2 * self.given.rest))
             if not made and self.given.kind == "grow and prune" and len(able):
                 unit = int(able[worth()[able].argmin()])
@@ -263,7 +264,8 @@ class Structure:
 
     def _parts(self) -> dict[str, Any]:
         names = "population", "probes", "running", "dormancy", "plateau", "saturation", "lag"
-        return {name: getattr(self, name).arrays() for name in names}
+        own = {"worth": self.worth, "strain": self.strain}
+        return {"own": own, **{name: getattr(self, name).arrays() for name in names}}
 
     def traces(self) -> dict[str, np.ndarray]:
         """Return the candidates' traces, live: they belong to a stream, as those of the rule do."""
@@ -271,15 +273,15 @@ class Structure:
 
     def state(self) -> dict[str, Any]:
         """Return all that changes, but for the cell."""
-        own = {name: getattr(self, name).copy() for name in ("worth", "strain", "beat", "count")}
         parts = {part: {k: v.copy() for k, v in arrays.items()} for part, arrays in self._parts().items()}
-        return {"parts": parts, "own": own, "rng": self.rng.bit_generator.state}
+        plain = {name: getattr(self, name) for name in PLAIN}
+        return {"parts": parts, "plain": plain, "rng": self.rng.bit_generator.state}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Set it to what `state` returned."""
         for part, arrays in self._parts().items():
             for name, array in arrays.items():
                 array[...] = state["parts"][part][name]
-        for name, array in state["own"].items():
-            getattr(self, name)[...] = array
+        for name in PLAIN:
+            setattr(self, name, state["plain"][name])
         self.rng.bit_generator.state = state["rng"]

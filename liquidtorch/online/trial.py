@@ -158,8 +158,7 @@ class Trial:
                     track.follow(change, body.outputs)
                 cell = body.layer.cell
                 assert cell.wiring is not None
-                synapses = cell.wiring.synapses + cell.wiring.sensory_synapses
-                made.append((why, name, int(body.structure.population.alive.sum()), synapses))
+                made.append((why, name, int(body.structure.population.alive.sum()), cell.wiring.all_synapses))
         return made
 
     def _show(self, change: Change) -> None:

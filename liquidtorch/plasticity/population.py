@@ -75,9 +75,8 @@ class Population:
         """Return how much the budget leaves for `cell` as it is."""
         wiring = cell.wiring
         assert wiring is not None
-        present = wiring.synapses + wiring.sensory_synapses
         units = min(self.most_units - int(self.alive.sum()), len(self.free))
-        return Room(units, self.most_synapses - present)
+        return Room(units, self.most_synapses - wiring.all_synapses)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all that changes, live."""

@@ -258,7 +258,7 @@ def wiring_picture(lines: Sequence[Line]) -> dict[str, Any] | None:
     before, wiring = (
         Wiring.from_json(found) for found in (start, facts.last(lines, "model_end").get("wiring") or start)
     )
-    count = wiring.synapses + wiring.sensory_synapses
+    count = wiring.all_synapses
     said = (
         f"{wiring.name}: {wiring.units} units, {wiring.features} features, {wiring.outputs} outputs, "
         f"{wiring.synapses} synapses between units (density {number(wiring.density, 3)}), "

@@ -110,6 +110,11 @@ class Wiring:
         return int(np.count_nonzero(self.sensory))
 
     @property
+    def all_synapses(self) -> int:
+        """Count the synapses from unit and from feature to unit."""
+        return self.synapses + self.sensory_synapses
+
+    @property
     def density(self) -> float:
         """Return the fraction of the H*H possible recurrent synapses that are there."""
         return self.synapses / self.recurrent.size
