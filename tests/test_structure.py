@@ -15,7 +15,7 @@ from online_streams import Row, asked, classed, echo, rows
 
 from liquidtorch import LTC, CfC, Leaky, Liquid, Recurrent, wiring
 from liquidtorch.errors import OptionError
-from liquidtorch.online import Drift, Online, Plasticity
+from liquidtorch.online import Drift, Online, Plasticity, rules
 from liquidtorch.online.plasticity import KINDS
 from liquidtorch.plasticity import with_room
 
@@ -280,6 +280,27 @@ def test_a_rule_chosen_by_its_cost_stays_within_it() -> None:
     assert trial.body is not None
     assert online.changes
     assert trial.body.rule.cost.multiply_adds <= 3000
+
+
+def test_a_rule_is_restored_that_would_not_be_chosen_now(tmp_path: Path) -> None:
+    """By its cost another rule would be taken for the wiring that the body has by now; its traces are not of that."""
+    online = model("leaky", "grow", rule="auto", budget=1e9)
+    learn(online, rows(50))
+    trial = online.trial
+    assert trial is not None
+    assert trial.body is not None
+    assert trial.body.rule.name == "exact"
+    trial.body.rule = rules.make("snap1", trial.body.layer.cell)
+    learn(online, rows(50, seed=1))
+    online.save(tmp_path / "model")
+    twin = Online.load(tmp_path / "model")
+    assert twin.trial.body.rule.name == "snap1"  # pyright: ignore[reportOptionalMemberAccess]
+    data = rows(50, seed=2)
+    learn(online, data)
+    learn(twin, data)
+    assert asked(online, data[0][0]) == asked(twin, data[0][0])
+    ours, theirs = (o.trial.body.layer.cell.W_h for o in (online, twin))  # pyright: ignore[reportOptionalMemberAccess]
+    assert torch.equal(ours, theirs)
 
 
 def test_where_there_is_no_room_the_least_missed_unit_starts_again() -> None:

@@ -97,8 +97,9 @@ class Learning:
             array[...] = traces[name]
 
     def state(self) -> dict[str, Any]:
-        """Return the traces, the optimiser's moments, and what the structure has seen."""
+        """Return the rule and its traces, the optimiser's moments, and what the structure has seen."""
         return {
+            "rule": self.rule.name,
             "traces": self.kept(),
             "moments": {k: v.copy() for k, v in self.optimizer.arrays().items()},
             "rate": self.optimizer.rate,
@@ -107,6 +108,8 @@ class Learning:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Set them to what `state` returned."""
+        if state["rule"] != self.rule.name:  # the rule "auto" was chosen for another wiring
+            self.rule = rules.make(state["rule"], self.layer.cell)
         self.put(state["traces"])
         for name, array in self.optimizer.arrays().items():
             array[...] = state["moments"][name]
