@@ -18,7 +18,9 @@ from brokers import free_port, until
 
 from liquidtorch import cli
 from liquidtorch.online import Online
+from liquidtorch.online.plasticity import KINDS
 from liquidtorch.stream.checkpoint import Checkpoints
+from liquidtorch.stream.options import PLASTICITY
 
 ROWS = 160
 
@@ -104,6 +106,11 @@ def test_a_run_goes_on_learning(runs: Path, tmp_path: Path, capsys: pytest.Captu
     assert "so far 320 records" in again.err
     assert cli.main(["stream", str(run), str(runs / "now.csv"), "--fresh"]) == 0
     assert capsys.readouterr().out == said.out
+
+
+def test_the_kinds_of_plasticity_are_those_of_online() -> None:
+    """They stand twice, so that the options can be read without torch."""
+    assert PLASTICITY == KINDS
 
 
 def test_the_wiring_of_a_run_may_change(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

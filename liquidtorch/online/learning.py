@@ -90,8 +90,9 @@ class Learning:
     def put(self, traces: Traces | None) -> None:
         """Set the traces to what `kept` returned; None: to those of a start."""
         if traces is None:
-            for array in self._traces().values():
-                array[...] = 0
+            self.rule.reset()
+            if self.structure is not None:
+                self.structure.probes.reset()
             return
         for name, array in self._traces().items():
             array[...] = traces[name]

@@ -380,8 +380,9 @@ class Online:
             if other is not None:
                 loss = self._loss(other, target)
                 self._judge(trial, self._loss(error, target), loss)
-                made = trial.restructure(sample, loss, self._signed(other), self.tracks.values())
-                self.changes += [(self.seen, *one) for one in made]
+                if trial.plasticity is not None:
+                    made = trial.restructure(sample, loss, self._signed(other), self.tracks.values())
+                    self.changes += [(self.seen, *one) for one in made]
         if self.drift is not None:
             before = self.drift.lift
             if self.drift.wrong(math.sqrt(self._loss(error, target))):
