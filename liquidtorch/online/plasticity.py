@@ -79,7 +79,10 @@ def settled(given: Plasticity | str, layer: Layer, readout: Any, learning: bool)
         there is.
     """
     if not learning:
-        raise OptionError("`plasticity` must come with a rule by which what grows can learn; got rule='readout'.")
+        raise OptionError(
+            "`plasticity` must come with a rule by which what grows can learn; got a body that stays as it is. "
+            "Use rule='auto' or 'exact', and a body that learns."
+        )
     lacks = [name for name in ("open", "close", "split", "saliency", "live") if not hasattr(readout, name)]
     if lacks:
         raise OptionError(
@@ -91,7 +94,8 @@ def settled(given: Plasticity | str, layer: Layer, readout: Any, learning: bool)
     if not isinstance(cell, Leaky | Liquid | LTC) or cell.wiring is None:
         raise OptionError(
             f"`plasticity` must be left out for {type(layer).__name__}: the structure of a Recurrent of Leaky, Liquid "
-            "or LTC with a wiring can change. Make it with wiring=with_room(random(units, features), slots)."
+            "or LTC with a wiring can change. Make it with wiring=with_room(random(units, features), slots), or fit it "
+            "with --wiring random:0.2."
         )
     every = cell.units * (cell.units + cell.features)
     most = given.synapses or min(cell.wiring.all_synapses * (1 if given.kind == "rewire" else 2), every)
