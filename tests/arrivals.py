@@ -74,7 +74,9 @@ def same(layer: Layer, F: int) -> str:
     return "" if str(fast.channels.state()) == str(slow.channels.state()) else "channels"
 
 
-def faults() -> list[str]:
-    """Return the layers for which the two ways differ, and in what."""
-    found = [(layer, same(layer, F)) for layer, F in bodies()]
-    return [f"arrival of {layer.cell}: {what}" for layer, what in found if what]  # pyright: ignore
+def faults() -> Iterator[str]:
+    """Give the layers for which the two ways differ, and in what, one after the other."""
+    for layer, F in bodies():
+        what = same(layer, F)
+        if what:
+            yield f"arrival of {layer.cell}: {what}"  # pyright: ignore

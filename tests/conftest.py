@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
+from liquidtorch import ops
 from liquidtorch.ops import cpu
+
+
+@pytest.fixture(params=["auto", "reference"])
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run the test twice: compiled, where a compiler was, and in NumPy."""
+    with ops.use(request.param):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import arrivals
+import descents
 import learners
 import libraries
+import numpy as np
 import spikes
 import steppers
 import torch
@@ -45,33 +49,38 @@ def liquids() -> list[tuple[spikes.Problem, Found]]:
     return [(problem, problem.run("reference", torch.float64)) for problem in drawn]
 
 
-def differs(
-    path: str, drawn: list[tuple[str, twins.Problem, Found]], spiking: list[tuple[spikes.Problem, Found]]
-) -> bool:  # fmt: skip
-    with libraries.loaded(path):
-        return (
-            bool(steppers.faults() or learners.faults() or arrivals.faults())
-            or any(
-                spikes.differences(problem.run("fast", dtype), wanted)
-                for problem, wanted in spiking
-                for dtype in DTYPES
-            )
-            or any(
-                twins.differences(problem.run("fast", dtype), wanted)
-                for _, problem, wanted in drawn
-                for dtype in DTYPES
-            )
-        )
+class Known(NamedTuple):
+    """What the reference finds, once for all libraries."""
+
+    drawn: list[tuple[str, twins.Problem, Found]]
+    spiking: list[tuple[spikes.Problem, Found]]
+    learned: list[list[np.ndarray]]
+    descended: list[list[np.ndarray]]
+
+
+def differences(known: Known) -> Iterator[object]:
+    """Give what differs, one after the other: the first is enough."""
+    yield from steppers.faults()
+    yield from learners.faults(known.learned)
+    yield from arrivals.faults()
+    yield from descents.faults(known.descended)
+    for problem, wanted in known.spiking:
+        for dtype in DTYPES:
+            yield from spikes.differences(problem.run("fast", dtype), wanted)
+    for _, problem, wanted in known.drawn:
+        for dtype in DTYPES:
+            yield from twins.differences(problem.run("fast", dtype), wanted)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    drawn, spiking = problems(), liquids()
+    known = Known(problems(), liquids(), learners.slow(), descents.slow())
     for path in sys.argv[1:]:
         child = os.fork()
         if child == 0:
             signal.alarm(SECONDS)
-            os._exit(int(differs(path, drawn, spiking)))
+            with libraries.loaded(path):
+                os._exit(int(any(True for _ in differences(known))))
         _, status = os.waitpid(child, 0)
         if status == 0:
             print(path)

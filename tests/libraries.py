@@ -59,13 +59,25 @@ def compile_library(
     vector: int | None = None,
 ) -> Path:  # fmt: skip
     """Compile the text, or what it was changed to, for numbers of 32 and 64 bits; `vector` 0: one lane."""
+    objects = [compile_object(compiler, out, real, level, text=text, extra=extra, vector=vector) for real in (32, 64)]
+    return link(compiler, objects, out, extra)
+
+
+def compile_object(
+    compiler: str, out: Path, real: int, level: str = "baseline", *, text: Path = TEXT,
+    extra: tuple[str, ...] = ("-O1",), vector: int | None = None,
+) -> Path:  # fmt: skip
+    """Compile one of the two parts of a library, beside where the library will be."""
     wide, flags = LEVELS[level]
-    objects = []
-    for real in (32, 64):
-        size = wide if vector is None else vector or real // 8
-        objects.append(out.with_suffix(f".{real}.o"))
-        what = [f"-DREAL={real}", f"-DVECTOR={size}", '-DTEXT="of a test"', "-fPIC", "-c", str(text / "liquid.c")]
-        _run([compiler, *FLAGS, *flags, *extra, *what, "-o", str(objects[-1])])
+    size = wide if vector is None else vector or real // 8
+    made = out.with_suffix(f".{real}.o")
+    what = [f"-DREAL={real}", f"-DVECTOR={size}", '-DTEXT="of a test"', "-fPIC", "-c", str(text / "liquid.c")]
+    _run([compiler, *FLAGS, *flags, *extra, *what, "-o", str(made)])
+    return made
+
+
+def link(compiler: str, objects: list[Path], out: Path, extra: tuple[str, ...] = ("-O1",)) -> Path:
+    """Make a library of its two parts."""
     _run([compiler, "-shared", *extra, *map(str, objects), "-lm", "-o", str(out)])
     return out
 

@@ -10,6 +10,7 @@ import ctypes
 import sys
 
 import arrivals
+import descents
 import learners
 import libraries
 import numpy as np
@@ -62,8 +63,8 @@ def main() -> None:
     for room in (gated, diagonal, conductance, sparse, events):
         room.run = run_exactly  # pyright: ignore
     with libraries.loaded(sys.argv[1]):
-        rows = [*steppers.faults(), *learners.faults(), *arrivals.faults()]
-        print("\n".join([*sequences(), *liquids(), *rows, "done"]))
+        rows = [*steppers.faults(), *learners.faults(), *arrivals.faults(), *descents.faults()]
+        print("\n".join([*rows, *sequences(), *liquids(), "done"]))
 
 
 if __name__ == "__main__":

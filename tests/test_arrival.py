@@ -81,7 +81,7 @@ def driven(online: Online, labels: Any, folder: Path) -> list[Any]:
 
 
 def test_one_call_is_one_step_after_the_other(kernels: None) -> None:
-    assert not arrivals.faults()
+    assert not list(arrivals.faults())
 
 
 @pytest.mark.parametrize("kind", CELLS)

@@ -12,10 +12,8 @@ from numpy.testing import assert_allclose
 from streams import FEATURES, Stream, apart, bptt, learned, ring, step, stream
 
 from liquidtorch.cells import LTC, Cell, Leaky, Liquid
-from liquidtorch.derivatives import local
 from liquidtorch.online import rules
-from liquidtorch.online.rules.rule import Rule, Traced
-from liquidtorch.online.rules.traces import Dense, Packed, reach
+from liquidtorch.online.rules.rule import Rule
 
 UNITS = 9  # the last two are free slots
 EXACT = 1e-9
@@ -24,7 +22,6 @@ CELLS = {
     "liquid": lambda wiring: Liquid(FEATURES, UNITS, wiring=wiring),
     "ltc": lambda wiring: LTC(FEATURES, UNITS, unfolds=2, tau=(1.0, 20.0), wiring=wiring),
 }
-LAYOUTS = {"packed": lambda slots: Packed(slots, reach(slots, None)), "dense": Dense}
 
 
 def free(cell: Cell, units: list[int]) -> None:
@@ -107,13 +104,12 @@ def halves(cell: Cell, steps: int = 30, at: int = 17) -> tuple[Stream, Stream, S
     return s, Stream(*(a[:at] for a in s)), Stream(*(a[at:] for a in s))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("share", [0.4, 0.5, 0.9])
 @pytest.mark.parametrize("kind", CELLS)
-def test_exact_rules_stay_exact_after_a_split(kind: str, share: float, layout: str) -> None:
+def test_exact_rules_stay_exact_after_a_split(kind: str, share: float, way: None) -> None:
     """As if both had always been there: BPTT of the cell that is split, from the stream's start."""
     c = grown(kind)
-    rule = Traced("exact", local(c), LAYOUTS[layout])
+    rule = rules.make("exact", c)
     s, before, after = halves(c)
     h = run(rule, before, np.zeros(UNITS))
     rule.follow(split(c, 3, 7, share))  # 3 feels itself, and the ring leads back to it
@@ -191,9 +187,8 @@ def through_time(cell: Cell, s: Stream, changes: dict[int, Any]) -> dict[str, np
     return {n: g.numpy() for (n, _), g in zip(cell.named_parameters(), found, strict=True)}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", CELLS)
-def test_exact_rules_stay_exact_when_synapses_and_units_are_born(kind: str, layout: str) -> None:
+def test_exact_rules_stay_exact_when_synapses_and_units_are_born(kind: str, way: None) -> None:
     c = grown(kind)
     masks = c.live_h, c.live_x
     live_h, live_x = (m.clone() for m in masks)
@@ -203,7 +198,7 @@ def test_exact_rules_stay_exact_when_synapses_and_units_are_born(kind: str, layo
     assert (live_h - masks[0]).sum() == 4
     live_x[7] = 1
     told = change(born=born, born_x=[(7, 0), (7, 1), (7, 2)], units_born=[7])
-    rule = Traced("exact", local(c), LAYOUTS[layout])
+    rule = rules.make("exact", c)
     s, before, after = halves(c)
     h = run(rule, before, np.zeros(UNITS))
     rewire(c, live_h, live_x)
@@ -219,9 +214,8 @@ def test_exact_rules_stay_exact_when_synapses_and_units_are_born(kind: str, layo
     assert np.abs(found["w" if kind == "ltc" else "W_h"][tuple(zip(*born, strict=True))]).min() > 0
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", CELLS)
-def test_exact_rules_stay_exact_when_something_dies_that_reached_nobody_alone(kind: str, layout: str) -> None:
+def test_exact_rules_stay_exact_when_something_dies_that_reached_nobody_alone(kind: str, way: None) -> None:
     """A shortcut of the ring and a synapse from a feature: what they carried goes on around the ring."""
     c = grown(kind)
     masks = c.live_h, c.live_x
@@ -230,7 +224,7 @@ def test_exact_rules_stay_exact_when_something_dies_that_reached_nobody_alone(ki
     to, source = [int(i) for i in ((masks[0][:7, :7] - ring_only) > 0).nonzero()[0]]
     feels, feature = [int(i) for i in masks[1].nonzero()[0]]
     live_h[to, source] = live_x[feels, feature] = 0
-    rule = Traced("exact", local(c), LAYOUTS[layout])
+    rule = rules.make("exact", c)
     s, before, after = halves(c)
     h = run(rule, before, np.zeros(UNITS))
     rewire(c, live_h, live_x)

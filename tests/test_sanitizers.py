@@ -52,6 +52,8 @@ TOO_FAR = [  # file, what stands there, what reads or writes too far, or is not 
     ("product.h", "store(z + r * z_row", "store(z + 8 + r * z_row"),
     ("arrival.h", "i < d->n; i++) { if (d->value", "i <= d->n; i++) { if (d->value"),
     ("arrival.h", "j < d->C; j++) d->u[j] = 0", "j <= d->C; j++) d->u[j] = 0"),
+    ("local.h", "if (n >= LANES) return load_at(d->read, source)", "if (n > 0) return load_at(d->read, source)"),
+    ("traces.h", ".count = t->start[r + 1] - s", ".count = t->start[r + 1] - s + 1"),
     ("ltc.h", "for (int64_t s = 0; s < S; s++) {", "for (int64_t s = 0; s <= S; s++) {"),
     ("spiking.h", "return before_window(d) + strip_of(d)", "return before_window(d) + strip_of(d) - d->H"),
     ("lanes.h", "real s = 0;", "real s = 0; if ((whole)x[0] + ((whole)1 << (sizeof(whole) * 8 + LANES)) == 7) s = 1;"),
@@ -71,7 +73,11 @@ def test_a_step_too_far_is_seen(i: int, tmp_path: Path, kernels: None) -> None:
     file, old, new = TOO_FAR[i]
     shutil.copytree(libraries.TEXT, tmp_path / "text")
     (tmp_path / "text" / file).write_text(mutated((tmp_path / "text" / file).read_text(), old, new))
-    library = libraries.compile_library(compiler, tmp_path / "broken.so", text=tmp_path / "text", extra=SANITIZED)
+    out, text = tmp_path / "broken.so", tmp_path / "text"
+    watched = libraries.compile_object(compiler, out, 64, text=text, extra=SANITIZED)
+    library = libraries.link(
+        compiler, [libraries.compile_object(compiler, out, 32, text=text), watched], out, SANITIZED
+    )
     done = sanitized(compiler, library)
     assert done.returncode != 0
     assert "AddressSanitizer" in done.stderr or "runtime error" in done.stderr

@@ -290,7 +290,7 @@ def test_a_rule_is_restored_that_would_not_be_chosen_now(tmp_path: Path) -> None
     assert trial is not None
     assert trial.body is not None
     assert trial.body.rule.name == "exact"
-    trial.body.rule = rules.make("snap1", trial.body.layer.cell)
+    trial.body.choose(rules.make("snap1", trial.body.layer.cell))
     learn(online, rows(50, seed=1))
     online.save(tmp_path / "model")
     twin = Online.load(tmp_path / "model")

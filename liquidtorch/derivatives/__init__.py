@@ -1,4 +1,4 @@
-"""One step of a cell in NumPy with its derivatives: what rules learn by, and what probes of missing synapses ask."""
+"""One step of a cell with its derivatives: what rules learn by, and what probes of missing synapses ask."""
 
 from __future__ import annotations
 

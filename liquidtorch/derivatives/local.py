@@ -1,7 +1,8 @@
-"""Local: one step of a cell in NumPy, with its derivatives by the state and by the parameters each unit owns."""
+"""Local: one step of a cell, with its derivatives by the state and by the parameters each unit owns."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 from ..cells import Cell
 from ..errors import OptionError
+from ..ops.choice import compiled
+from ..ops.library import entry
+from ..ops.traces import KINDS, LocalStep
 from .slots import Affine, Floats, Slots
 
 
@@ -26,9 +30,10 @@ class Local:
     """Advance the state of a cell and tell what the step depended on; the parent of one class a kind of cell.
 
     A step is `repeats` times `h' = f(h, x, theta)`, where the parameters of a unit act on that unit alone. After each,
-    `leak` (H,) is dh'_i/dh_i along the unit's own leak, `jacobian()` (H, fan_h) is what its synapses add to dh'/dh,
-    slot by slot, and `immediate` (H, p) is dh'_i/dtheta_i at a fixed h. A parameter kept as the logarithm or before
-    a softplus is differentiated as it is used; `scatter` applies the rest of the chain.
+    `leak` (H,) is dh'_i/dh_i along the unit's own leak, `jacobian` (H, fan_h) is what its synapses add to dh'/dh, slot
+    by slot, `immediate` (H, p) is dh'_i/dtheta_i at a fixed h, and `drive` (K, H) is dh'_i by each sum that a synapse
+    yet to be born would add to. A parameter kept as the logarithm or before a softplus is differentiated as it is used;
+    `scatter` applies the rest of the chain. Compiled where `ops.use` lets it be (csrc/local.h), else in NumPy.
 
     Parameters
     ----------
@@ -40,15 +45,16 @@ class Local:
     maps: Sequence[Affine] = ()
     singles: Sequence[str] = ()
     couples: bool = True  # units feel one another
+    drives: int = 0  # K; 0: one for each map
     shared: frozenset[str] = frozenset()  # synaptic parameters whose effect is in proportion to another, the weight
     repeats: int = 1
 
-    leak: Floats
     chain: Floats | None = None  # (H, p) what is left of the chain rule
 
-    def __init_subclass__(cls, kind: str, **kwargs: Any) -> None:
+    def __init_subclass__(cls, kind: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Local.kinds[kind] = cls
+        if kind is not None:
+            Local.kinds[kind] = cls
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
@@ -58,13 +64,15 @@ class Local:
         """Pack the parameters again, after the wiring of the cell has changed."""
         H, F = self.cell.units, self.cell.features
         self.slots = Slots(*felt(self.cell, self.couples), self.maps, self.singles)
-        self.theta = np.zeros((H, self.slots.width))
-        self.immediate = np.zeros((H, self.slots.width))
+        self.theta, self.immediate = np.zeros((2, H, self.slots.width))
+        self.leak, self.after = np.zeros((2, H))
+        self.jacobian, self.drive = np.zeros((H, self.slots.fan_h)), np.zeros((self.drives or len(self.maps), H))
         self.read = np.zeros(H + F + 2)  # [h, x, 1, 0]
         self.read[H + F] = 1
         self.sources = self.slots.source
         if any(affine.unit is not None for affine in self.maps):  # one more slot, which reads the 1
             self.sources = np.concatenate([self.sources, np.full((H, 1), H + F)], 1)
+        self.compiled = self._struct()
         self.flat = np.zeros(sum(math.prod(where.shape) for where in self.slots.where.values()))
         self.found: dict[str, Floats] = {}  # views of `flat`
         places, offset = [], 0
@@ -77,24 +85,53 @@ class Local:
         self.from_slots = np.concatenate([where.slot for where in self.slots.where.values()])
         self.changed()
 
+    def _struct(self) -> LocalStep:
+        """Return what csrc/local.h is told, of the memory as it is now."""
+        H, S = self.sources.shape
+        places = torch.from_numpy(self.sources.astype(np.int32))
+        work = torch.zeros(H * (S + 2), dtype=torch.float64)
+        arrays = ("read", "theta", "leak", "jacobian", "drive", "immediate", "after")
+        return LocalStep(
+            kind=KINDS.index(type(self.cell).__name__), H=H, F=self.slots.features, S=S,
+            fan_h=self.slots.fan_h, maps=len(self.maps), width=self.slots.width, repeats=self.repeats,
+            euler=getattr(self.cell, "method", "") == "euler", source=places, work=work,
+            **{name: torch.from_numpy(getattr(self, name)) for name in arrays},
+        )  # fmt: skip
+
     def changed(self) -> None:
         """Read the parameters of the cell again."""
         packed = self.theta.reshape(-1)
         for name, where in self.slots.where.items():
             packed[where.slot] = parameter(self.cell, name).reshape(-1)[where.place]
-        self.prepare()
+        self.stale = True
 
     def prepare(self) -> None:
-        """Make of `theta` what every step needs."""
+        """Make of `theta` what every step in NumPy needs."""
+        raise NotImplementedError
+
+    def part(self) -> Floats:
+        """Return the state after one of the `repeats` parts of a step, from `read` and `s`, in NumPy."""
         raise NotImplementedError
 
     def begin(self, x: Floats, dt: float) -> None:
         """Take the input (F,) and the time dt of the step to come."""
-        raise NotImplementedError
+        self.read[self.slots.units : -2] = x
+        self.s = dt / self.repeats
 
     def advance(self, h: Floats) -> Floats:
         """Return the state after one of the `repeats` parts of a step, (H,)."""
-        raise NotImplementedError
+        self.read[: len(h)] = h
+        if compiled():
+            entry("local_step", torch.float64)(ctypes.addressof(self.compiled), self.s)
+            return self.after.copy()
+        self.ready()
+        return self.part()
+
+    def ready(self) -> None:
+        """See to it that what steps in NumPy need is that of the present parameters."""
+        if self.stale:
+            self.prepare()
+            self.stale = False
 
     def step(self, x: Floats, h: Floats, dt: float) -> Floats:
         """Return the state after a whole step, its derivatives unused."""
@@ -111,23 +148,18 @@ class Local:
         OptionError
             If its units do not feel one another.
         """
+        if not self.couples:
+            raise OptionError(f"`cell` must be one whose units feel one another; got {type(self.cell).__name__}.")
         self.begin(x, dt)
-        leak, drive = np.ones_like(h), 0.0
+        leak, drive = np.ones_like(h), np.zeros_like(self.drive)
         for _ in range(self.repeats):
             h = self.advance(h)
-            leak, drive = self.leak * leak, self.leak * drive + self.newborn(h)
-        return Terms(leak, np.asarray(drive))
-
-    def newborn(self, h: Floats) -> Floats:
-        """Return dh'/d(sum), (K, H), of the part just made, which led to h, for a synapse that changes nothing yet."""
-        raise OptionError(f"`cell` must be one whose units feel one another; got {type(self.cell).__name__}.")
-
-    def jacobian(self) -> Floats:
-        """Return what the synapses add to dh'/dh, (H, fan_h), of the part just made."""
-        return np.zeros((self.slots.units, 0))
+            leak, drive = self.leak * leak, self.leak * drive + self.drive
+        return Terms(leak, drive)
 
     def scatter(self, packed: Floats) -> dict[str, Floats]:
         """Return a packed gradient (H, p) as arrays of the parameters' shapes, which the next call overwrites."""
+        self.ready()
         if self.chain is not None:
             packed = packed * self.chain
         self.flat[self.places] = packed.reshape(-1)[self.from_slots]

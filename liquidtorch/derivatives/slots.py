@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+BLOCK = 8  # numbers, of which every vector of every processor is a part
 
 
 class Affine(NamedTuple):
@@ -37,7 +38,8 @@ class Slots:
     -----
     `source` (H, s) tells for each slot its place in `[h, x, 1, 0]` (H + F + 2,): synapses from units in the first
     `fan_h` slots, those from features after them. A slot that is not used reads the 0. A parameter is found in the
-    packed matrix (H, p) at the flat places `where[name].slot`, and in its own array at `where[name].place`.
+    packed matrix (H, p) at the flat places `where[name].slot`, and in its own array at `where[name].place`; p, the
+    `width`, is whole vectors, and what no parameter fills is 0.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Slots:
         for name in singles:
             self.single[name] = width
             width += 1
-        self.width = width
+        self.width = -(-width // BLOCK) * BLOCK
         self.where = self._places(maps)
 
     def _places(self, maps: Sequence[Affine]) -> dict[str, Where]:

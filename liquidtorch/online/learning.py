@@ -9,10 +9,12 @@ import numpy as np
 from ..derivatives import Local
 from ..errors import OptionError
 from ..layers import Layer, Recurrent
+from ..ops.choice import compiled
 from ..plasticity import Change
 from . import rules
+from .descent import Descent
 from .optimizers import Adam
-from .rules.rule import Traced
+from .rules.rule import Rule, Traced
 from .rules.truncated import Truncated
 from .structure import Structure
 
@@ -53,9 +55,14 @@ class Learning:
             )
         self.layer, self.name, self.budget = layer, rule, budget
         self.outputs, self._units = layer.outputs, layer.cell.units
-        self.rule = rules.make(rule, layer.cell, budget=budget)
         self.optimizer = Adam(layer.cell, rate=rate, clip=CLIP)
         self.structure: Structure | None = None  # that of the cell, if it may change
+        self.choose(rules.make(rule, layer.cell, budget=budget))
+
+    def choose(self, rule: Rule) -> None:
+        """Learn by a rule of the cell, as its structure is now."""
+        self.rule = rule
+        self.descent = Descent(rule, self.optimizer) if isinstance(rule, Traced) else None
 
     def step(self, u: np.ndarray, h: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the output and the state after a sample; the traces move along."""
@@ -70,15 +77,18 @@ class Learning:
         q[: self.outputs] = g
         if self.structure is not None:
             self.structure.credit(q)
-        self.optimizer.step(self.rule.gradient(q))
-        self.rule.changed()
+        if self.descent is not None and compiled():
+            self.descent(q)
+        else:
+            self.optimizer.step(self.rule.gradient(q))
+            self.rule.changed()
 
     def follow(self, change: Change) -> None:
         """Go along with a change of the cell; where the rule "auto" costs too much by now, it is chosen again."""
         self.rule.follow(change)
         self.optimizer.follow(change)
-        if self.name == "auto" and self.rule.cost.multiply_adds > self.budget:
-            self.rule = rules.make("auto", self.layer.cell, budget=self.budget)
+        dear = self.name == "auto" and self.rule.cost.multiply_adds > self.budget
+        self.choose(rules.make("auto", self.layer.cell, budget=self.budget) if dear else self.rule)
 
     def kept(self) -> Traces:
         """Return a copy of the traces as they are."""
@@ -110,7 +120,7 @@ class Learning:
     def restore(self, state: dict[str, Any]) -> None:
         """Set them to what `state` returned."""
         if state["rule"] != self.rule.name:  # the rule "auto" was chosen for another wiring
-            self.rule = rules.make(state["rule"], self.layer.cell)
+            self.choose(rules.make(state["rule"], self.layer.cell))
         self.put(state["traces"])
         for name, array in self.optimizer.arrays().items():
             array[...] = state["moments"][name]

@@ -15,7 +15,7 @@ from .. import __version__
 from ..errors import OptionError, StateError, check_choice, check_range
 from ..layers import Layer
 from ..model import LiquidNetwork
-from . import columns, disk, tree
+from . import columns, disk, rules, tree
 from .body import Body
 from .drift import Drift
 from .inputs import known, plain
@@ -74,8 +74,8 @@ class Online:
         What a label answers: a sample with the same values; or, where there is none, the one most like it. "nearest"
         is for samples that something before has scaled anew between question and answer.
     rate, memory, budget : float, above 0
-        Of a body that learns: the rate of its optimiser, Adam; over how many samples it is compared with the one that
-        stays; and the multiply-adds a sample that the rule "auto" may cost.
+        Of a body that learns: the rate of Adam, the samples over which it is compared with the one that stays, and the
+        multiply-adds a sample that the rule "auto" may cost.
     seed : int, at least 0
         Of the weights drawn for new features.
 
@@ -120,7 +120,7 @@ class Online:
         match: str = "values",
         rate: float = 1e-3,
         memory: float = 1000.0,
-        budget: float = 2e5,
+        budget: float = rules.BUDGET,
         seed: int = 0,
     ) -> None:
         self.patience = check_range("patience", patience, 1, whole=True)
@@ -375,7 +375,7 @@ class Online:
         error = self.readout.learn(sample.z, target)
         self.learned += 1
         if trial is not None:
-            scale = 1.0 if isinstance(self.targets, Classes) else float(self.spread.variance().mean())
+            scale = 1.0 if isinstance(self.targets, Classes) else self.spread.level()
             other = trial.learn(track, sample, target, self.view, scale)
             if other is not None:
                 loss = self._loss(other, target)
@@ -394,7 +394,7 @@ class Online:
         """Return 1 - p of the true class, or the mean square of what errors are of their targets' deviations."""
         if isinstance(self.targets, Classes):
             return float(error[target])
-        return float(np.nanmean(error * error / self.spread.variance()))
+        return self.spread.mean_square(error)
 
     def _signed(self, error: np.ndarray) -> float:
         """Return an error as one number with a sign: of classes the even ones, of several numbers their sum."""

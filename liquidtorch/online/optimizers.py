@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..cells import Cell
 from ..errors import check_range
+from ..ops.choice import compiled
+from ..ops.library import entry
+from ..ops.traces import AdamStep
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -182,6 +187,7 @@ class Adam(SGD):
         self._index()
         self.mean, self.square = np.zeros(self.size), np.zeros(self.size)
         self.fade, self.fade_square = np.ones(self.size), np.ones(self.size)
+        self._bind()
 
     def _index(self) -> None:
         """Say which numbers of each parameter are live, and where they stand among those that are kept."""
@@ -195,11 +201,28 @@ class Adam(SGD):
             self.places[name] = slice(self.size, self.size + len(place)), place
             self.size += len(place)
 
+    def _bind(self) -> None:
+        """Tell csrc/learning.h of the memory as it is now."""
+        self.move = np.zeros(self.size)
+        clip = math.inf if self.clip is None else self.clip
+        options = torch.tensor([*self.betas, self.eps, clip], dtype=torch.float64)
+        ends = torch.tensor([mine.stop for mine, _ in self.places.values()], dtype=torch.int64)
+        place = np.concatenate([place for _, place in self.places.values()]).astype(np.int32)
+        arrays = {name: torch.from_numpy(getattr(self, name)) for name in (*self.KEPT, "move")}
+        self.compiled = AdamStep(
+            size=self.size, names=len(self.places), end=ends, place=torch.from_numpy(place), options=options, **arrays,
+            parameter=[torch.from_numpy(self.parameters[name]) for name in self.places],
+        )  # fmt: skip
+
     def step(self, g: Arrays) -> None:
         """Move every parameter, in place."""
         if not g:
             return
         found = np.concatenate([g[name].reshape(-1).take(place) for name, (_, place) in self.places.items()])
+        if compiled():
+            self.move[:] = found
+            entry("adam_step", torch.float64)(ctypes.addressof(self.compiled), self.rate)
+            return
         if self.clip is not None:
             found *= self._shrink(g)
         b, b2 = self.betas
@@ -225,6 +248,7 @@ class Adam(SGD):
                 _carry(arrays[name], self.cell.axes.get(name, ""), change, power, float(power == 0))
                 packed[mine] = arrays[name].reshape(-1)[place]
             setattr(self, kept, packed)
+        self._bind()
 
     def _unpacked(self, kept: str) -> dict[str, np.ndarray]:
         start = 1.0 if kept.startswith("fade") else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -127,3 +128,16 @@ class Spread:
     def variance(self) -> np.ndarray:
         """Return the variances (O,); 1 where there is none yet."""
         return np.where(self.square > 0, self.square, 1.0)
+
+    def level(self) -> float:
+        """Return the mean of the variances."""
+        return self.square.item() or 1.0 if len(self.square) == 1 else float(self.variance().mean())
+
+    def mean_square(self, error: np.ndarray) -> float:
+        """Return the mean square of known errors (O,), each in deviations of its target; NaN where none is known."""
+        if len(error) == 1:
+            one = error.item()
+            return one * one / self.level()
+        squares = error * error / self.variance()
+        known = squares[squares == squares]
+        return float(known.mean()) if len(known) else math.nan

@@ -124,8 +124,10 @@ class RLS(Slots):
         if not 0 < weight < math.inf:
             check_range("weight", weight, 0, open_low=True)
         if compiled():
-            self._call = self._call or self._compiled()
-            return self._call(z, y, weight)
+            call = self._call
+            if call is None:
+                call = self._call = self._compiled()
+            return call(z, y, weight)
         return recursive(
             self._weight, self._bias, self._factor, self._group, self._rows, z, y,
             forgetting=self.forgetting, penalty=self.penalty, importance=weight,
@@ -162,7 +164,8 @@ class RLS(Slots):
 
     def gradient(self, z: Array, y: Array) -> tuple[Array, float]:
         """Return how the loss |y - W z - b|^2 / 2 over the known outputs changes with z, (F,), and the loss."""
-        error = np.nan_to_num(self._told(y) - self.predict(z))
+        error = self._told(y) - self.predict(z)
+        error[error != error] = 0.0
         return -error @ self._weight, float(error @ error) / 2
 
     def saliency(self) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .check import Fidelity, GradientCheck, gradient_check
 from .cost import Cost
-from .make import make
+from .make import BUDGET, make
 from .rule import Rule
 
-__all__ = ["Cost", "Fidelity", "GradientCheck", "Rule", "gradient_check", "make"]
+__all__ = ["BUDGET", "Cost", "Fidelity", "GradientCheck", "Rule", "gradient_check", "make"]

@@ -9,11 +9,10 @@ from ...cells import Cell
 from ...derivatives import Local, Slots, local, readable
 from ...errors import OptionError, check_range, nearest
 from .rule import Fixed, Rule, Traced
-from .traces import Dense, Own, Packed, reach
+from .traces import Own, Packed, reach
 from .truncated import Called, Replayed, Truncated
 
 BUDGET = 2_000_000
-DENSE = 8  # a product of full matrices makes about eight multiply-adds in the time a sparse one makes one
 ORDER = ("exact", "snap2", "snap1", "eprop", "readout")  # the most exact first
 WINDOWS = ("tbptt:20", "tbptt:5", "readout")  # for cells without derivatives here
 
@@ -34,9 +33,9 @@ def make(spec: str, cell: Cell, *, budget: float = BUDGET) -> Rule:
     cell : Cell
         Leaky, Liquid, LTC, Linear or Mobius in float64 on the CPU; "tbptt:K" and "readout" take any.
     budget : float, at least 0
-        Multiply-adds a step (`rule.cost.multiply_adds`) that "auto" may spend. The default, two million, takes from
-        0.2 ms (full matrices) to 2 ms (sparse ones) on one core: enough for "exact" with 32 fully connected units, or
-        256 units of a neural circuit policy.
+        Multiply-adds a step (`rule.cost.multiply_adds`) that "auto" may spend. The default, two million, takes
+        about 0.1 ms (full matrices) or 0.2 ms (sparse ones) on one core, and ten times as long where nothing is
+        compiled: enough for "exact" with 32 fully connected units, or 128 units of a neural circuit policy.
 
     Returns
     -------
@@ -88,18 +87,15 @@ def make(spec: str, cell: Cell, *, budget: float = BUDGET) -> Rule:
     return Traced(spec, known, layout(word == "eprop", int(hops) - 1 if hops else None))
 
 
-def layout(leak: bool, hops: int | None) -> Callable[[Slots], Own | Packed | Dense]:
+def layout(leak: bool, hops: int | None) -> Callable[[Slots], Own | Packed]:
     """Return how traces are laid out for a wiring: along the leak alone, or over so many synapses, None for all."""
 
-    def laid_out(slots: Slots) -> Own | Packed | Dense:
+    def laid_out(slots: Slots) -> Own | Packed:
         if leak or hops == 0:
             return Own(slots, loops=not leak)
         pattern = reach(slots, hops)
         if pattern.sum() == slots.units:  # no synapse leads from one unit to another
             return Own(slots, loops=True)
-        whole = (reach(slots, None) == pattern).all()
-        if whole and slots.units**3 * slots.width < DENSE * Packed.moves_of(slots, pattern):
-            return Dense(slots)
         return Packed(slots, pattern)
 
     return laid_out

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from ...derivatives import Floats, Local, Slots
+from ...ops.choice import compiled
+from ...ops.library import entry
+from ...ops.traces import TracesStep
 from .cost import Cost
 from .influence import Influence
-from .traces import Dense, Own, Packed
+from .traces import Own, Packed
 
 
 class Rule:
@@ -77,7 +82,7 @@ class Traced(Rule):
     followed exactly. Where a synapse dies, what came through it and nowhere else is forgotten.
     """
 
-    def __init__(self, name: str, local: Local, layout: Callable[[Slots], Own | Packed | Dense]) -> None:
+    def __init__(self, name: str, local: Local, layout: Callable[[Slots], Own | Packed]) -> None:
         self.name, self.local, self.layout = name, local, layout
         self._lay_out()
 
@@ -87,15 +92,27 @@ class Traced(Rule):
         moves = [self.traces.moves(), *([] if self.apart is None else [self.apart.moves()])]
         held = self.traces.bytes() + (0 if self.apart is None else self.apart.x.nbytes)
         self.cost = Cost(self.local.repeats * sum(moves) + self.traces.sums(), held)
+        self.q, self.packed = np.zeros(len(self.local.leak)), np.zeros_like(self.local.theta)
+        self.compiled = TracesStep(
+            local=ctypes.addressof(self.local.compiled), **self.traces.told(),
+            apart=None if self.apart is None else torch.from_numpy(self.apart.x),
+            q=torch.from_numpy(self.q), g=torch.from_numpy(self.packed),
+        )  # fmt: skip
 
     def step(self, x: Floats, h: Floats, dt: float) -> Floats:
         """Return the state after a row."""
-        self.local.begin(x, dt)
-        for _ in range(self.local.repeats):
-            h = self.local.advance(h)
-            self.traces.advance(self.local)
+        local = self.local
+        if compiled():
+            local.read[: len(h)] = h
+            local.read[len(h) : -2] = x
+            entry("traces_step", torch.float64)(ctypes.addressof(self.compiled), dt)
+            return local.after.copy()
+        local.begin(x, dt)
+        for _ in range(local.repeats):
+            h = local.advance(h)
+            self.traces.advance(local)
             if self.apart is not None:
-                self.apart.advance(self.local)
+                self.apart.advance(local)
         return h
 
     def gradient(self, q: Floats) -> dict[str, Floats]:

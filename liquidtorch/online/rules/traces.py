@@ -1,14 +1,16 @@
-"""Traces: what is kept of dh/dtheta, and how it moves: a unit's own row, the rows in reach, or all of them."""
+"""Traces: what is kept of dh/dtheta, and how it moves: a unit's own row, or the rows in reach."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from ...derivatives import Floats, Local, Slots
+from ...ops.traces import AT_ONCE
 
 Pattern = NDArray[np.bool_]
 
@@ -50,7 +52,7 @@ class Own:
         factor = local.leak
         if self.loops:
             factor = factor.copy()
-            factor[self.itself[0]] += local.jacobian()[self.itself]
+            factor[self.itself[0]] += local.jacobian[self.itself]
         self.x *= factor[:, None]
         self.x += local.immediate
 
@@ -75,6 +77,12 @@ class Own:
         """Count the memory."""
         return self.x.nbytes
 
+    def told(self) -> dict[str, Any]:
+        """Return what csrc/traces.h is told of them."""
+        slot = np.full(len(self.x), -1, np.int32)
+        slot[self.itself[0]] = self.itself[1]
+        return {"x": torch.from_numpy(self.x), **({"itself": torch.from_numpy(slot)} if self.loops else {})}
+
 
 class Packed:
     """Keep dh_k/dtheta_i for the units k in reach of i: rows (i, k) of p numbers, moved by a sparse matrix.
@@ -97,15 +105,15 @@ class Packed:
         there = column >= 0
         self.d = np.zeros((H, slots.fan_h + 1))  # dh'/dh by slot, the leak last
         place = self.unit[:, None] * self.d.shape[1] + np.arange(self.d.shape[1])
-        self.place = place[there]
-        starts = np.concatenate([[0], np.cumsum(there.sum(1))])
-        self.D = csr_array((np.zeros(len(self.place)), column[there], starts), shape=(rows, rows))
-        starts = np.searchsorted(self.owner, np.arange(H + 1))
-        self.Q = csr_array((np.zeros(rows), np.arange(rows), starts), shape=(H, rows))
+        self.place = place[there].astype(np.int32)
+        starts = np.concatenate([[0], np.cumsum(there.sum(1))]).astype(np.int32)
+        self.D = csr_array((np.zeros(len(self.place)), column[there].astype(np.int32), starts), shape=(rows, rows))
+        self.first = np.searchsorted(self.owner, np.arange(H + 1))
+        self.Q = csr_array((np.zeros(rows), np.arange(rows), self.first), shape=(H, rows))
 
     def advance(self, local: Local) -> None:
         """Go along with the part of a step that `local` has just made."""
-        self.d[:, :-1] = local.jacobian()
+        self.d[:, :-1] = local.jacobian
         self.d[:, -1] = local.leak
         self.d.reshape(-1).take(self.place, out=self.D.data, mode="clip")  # the mode only spares a buffer
         self.x[...] = self.D @ self.x
@@ -120,12 +128,6 @@ class Packed:
         """Return whose traces they are."""
         return Rows(self.owner, self.unit, self.x)
 
-    @staticmethod
-    def moves_of(slots: Slots, pattern: Pattern) -> int:
-        """Count the multiply-adds of `advance` before anything is laid out."""
-        feeds = (slots.felt_h.T + np.eye(slots.units)).astype(np.float32)  # (from, to); a loop beside the leak counts
-        return int((pattern.astype(np.float32) @ feeds)[pattern].sum()) * slots.width
-
     def moves(self) -> int:
         """Count the multiply-adds of `advance`."""
         return self.D.nnz * self.x.shape[1]
@@ -138,50 +140,30 @@ class Packed:
         """Count the memory."""
         return self.x.nbytes + self.d.nbytes + sum(m.data.nbytes for m in (self.D, self.Q))
 
+    def told(self) -> dict[str, Any]:
+        """Return what csrc/traces.h is told of them; there the leak is no place of a matrix."""
+        rows, starts = len(self.owner), self.D.indptr
+        synaptic = np.ones(len(self.place), bool)
+        synaptic[starts[1:] - 1] = False  # the last of every row is the leak
+        column = (self.D.indices - np.repeat(self.first[self.owner], np.diff(starts)))[synaptic]
+        unit, nth = np.divmod(self.place[synaptic], self.d.shape[1])
+        start = starts - np.arange(rows + 1)
+        arrays = {
+            "first": self.first.astype(np.int64), "unit": self.unit.astype(np.int32), "own": self.own.astype(np.int32),
+            "start": start.astype(np.int32), "column": column.astype(np.int32),
+            "place": (unit * (self.d.shape[1] - 1) + nth).astype(np.int32), "alike": self._alike(start, column),
+            "x": self.x, "block": np.zeros((np.diff(self.first).max(), self.x.shape[1])),
+        }  # fmt: skip
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-class Dense:
-    """Keep dh_k/dtheta_i for all units k: one product (H, H) x (H, H*p), for wirings where most synapses exist."""
-
-    def __init__(self, slots: Slots) -> None:
-        H, p = slots.units, slots.width
-        self.x = np.zeros((H, H, p))  # (unit, owner, p)
-        self.flat = self.x.reshape(H, H * p)
-        self.moved = np.empty_like(self.flat)
-        self.own = np.einsum("iip->ip", self.x)  # a view
-        self.D = np.zeros((H, H))
-        felt = slots.felt()
-        self.there = (felt < H).nonzero()
-        self.place = self.there[0] * H + felt[self.there]
-        self.diagonal = np.arange(H) * (H + 1)
-
-    def advance(self, local: Local) -> None:
-        """Go along with the part of a step that `local` has just made."""
-        D = self.D.reshape(-1)
-        D[self.diagonal] = 0.0  # where a unit does not feel itself, the leak of the last step
-        D[self.place] = local.jacobian()[self.there]
-        D[self.diagonal] += local.leak
-        np.matmul(self.D, self.flat, out=self.moved)
-        self.flat[...] = self.moved
-        self.own += local.immediate
-
-    def gradient(self, q: Floats) -> Floats:
-        """Return sum_k q_k dh_k/dtheta, packed (H, p)."""
-        return (q @ self.flat).reshape(self.x.shape[1:])
-
-    def rows(self) -> Rows:
-        """Return whose traces they are."""
-        H, _, p = self.x.shape
-        unit, owner = (index.ravel() for index in np.indices((H, H)))
-        return Rows(owner, unit, self.x.reshape(H * H, p))
-
-    def moves(self) -> int:
-        """Count the multiply-adds of `advance`."""
-        return self.D.shape[0] * self.x.size
-
-    def sums(self) -> int:
-        """Count the multiply-adds of `gradient`."""
-        return self.x.size
-
-    def bytes(self) -> int:
-        """Count the memory."""
-        return self.x.nbytes + self.moved.nbytes + self.D.nbytes
+    def _alike(self, start: NDArray[np.integer], column: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return which rows have one owner with the AT_ONCE - 1 after them, and are moved by the same rows."""
+        rows = len(self.owner)
+        same = np.zeros(rows, bool)  # as the row after it
+        for r in range(rows - 1):
+            mine, after = column[start[r] : start[r + 1]], column[start[r + 1] : start[r + 2]]
+            same[r] = self.owner[r] == self.owner[r + 1] and np.array_equal(mine, after)
+        run = np.ones(rows, bool)
+        for ahead in range(AT_ONCE - 1):
+            run &= np.concatenate([same[ahead:], np.zeros(ahead, bool)])
+        return run.astype(np.uint8)

@@ -49,7 +49,7 @@ class Truncated(Rule):
         for _ in range(self.local.repeats):
             h = self.local.advance(h)
             at = self.made[0] % len(self.leak)
-            self.leak[at], self.synaptic[at] = self.local.leak, self.local.jacobian()
+            self.leak[at], self.synaptic[at] = self.local.leak, self.local.jacobian
             self.immediate[at] = self.local.immediate
             self.made += 1
         return h

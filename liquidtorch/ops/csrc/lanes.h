@@ -322,6 +322,22 @@ INLINE lanes sums_of(lanes square[LANES]) {
     return sum;
 }
 
+static real dot(const real *x, const real *y, int64_t n) {
+    lanes sum = {0}, other = {0};
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        sum += load(x + i) * load(y + i);
+        other += load(x + i + LANES) * load(y + i + LANES);
+    }
+    for (; i < n; i += LANES) sum += load_part(x + i, n - i) * load_part(y + i, n - i);
+    return sum_lanes(sum + other);
+}
+
+/* y += a x */
+static void add_times(real *y, real a, const real *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += LANES) store_part(y + i, load_part(y + i, n - i) + a * load_part(x + i, n - i), n - i);
+}
+
 INLINE real square_root(real x) { return (real)__builtin_sqrt((double)x); }
 
 #endif

@@ -7,6 +7,7 @@
 #include "dense.h"
 #include "descent.h"
 #include "echo.h"
+#include "learning.h"
 #include "newton.h"
 #include "recursive.h"
 #include "scan.h"
@@ -70,3 +71,7 @@ void ENTRY(recursive_step)(const Recursive *d, double importance) { recursive_ro
 void ENTRY(descent_step)(const Descent *d, double y) { descent_row(d, y); }
 void ENTRY(newton_step)(const Newton *d, double y) { newton_row(d, y); }
 int64_t ENTRY(committee_row)(const Committee *d, double y) { return committee_row(d, y); }
+void ENTRY(local_step)(const Local *d, double dt) { local_step(d, dt); }
+void ENTRY(traces_step)(const Traces *t, double dt) { traces_step(t, dt); }
+void ENTRY(adam_step)(const Adam *d, double rate) { adam_step(d, rate); }
+void ENTRY(learning_step)(const Learning *d, double rate) { learning_step(d, rate); }
