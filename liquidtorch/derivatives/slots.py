@@ -84,6 +84,20 @@ class Slots:
             where[name] = Where((H,), np.arange(H), np.arange(H) * self.width + column)
         return where
 
+    def spread(self, packed: Floats, owner: NDArray[np.intp], wider: Slots) -> Floats:
+        """Return packed numbers (.., n, p), row k of the unit owner[k], as of the same units with more features."""
+        column = np.full((self.units, self.width), wider.width)
+        for name, where in self.where.items():
+            other = wider.where[name]
+            to, of = np.divmod(where.place, where.shape[-1]) if len(where.shape) > 1 else (where.place, 0)
+            place = to * (other.shape[-1] if len(other.shape) > 1 else 1) + of
+            slot = np.zeros(np.prod(other.shape, dtype=int), np.intp)
+            slot[other.place] = other.slot
+            column.reshape(-1)[where.slot] = slot[place] % wider.width
+        found = np.zeros((*packed.shape[:-1], wider.width + 1))  # the last takes what no parameter fills
+        np.put_along_axis(found, np.broadcast_to(column[owner], packed.shape), packed, axis=-1)
+        return found[..., :-1]
+
     def felt(self) -> NDArray[np.intp]:
         """Return for every unit and slot the unit it feels, (H, fan_h), and H where a slot is not used."""
         return np.minimum(self.source[:, : self.fan_h], self.units)

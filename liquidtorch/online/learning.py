@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,27 @@ class Learning:
         self.optimizer.follow(change)
         dear = self.name == "auto" and self.rule.cost.multiply_adds > self.budget
         self.choose(rules.make("auto", self.layer.cell, budget=self.budget) if dear else self.rule)
+
+    def widen(self, older: Learning) -> Callable[[Traces], Traces] | None:
+        """Go on as the same body with fewer features did.
+
+        Returns
+        -------
+        function
+            What makes of its traces, at any time, those of this body; None if the rule is another by now.
+        """
+        self.optimizer.widen(older.optimizer)
+        if self.structure is not None and older.structure is not None:
+            self.structure.widen(older.structure)
+        if self.rule.name != older.rule.name:
+            return None
+
+        def carried(traces: Traces) -> Traces:
+            own = {name: traces[name] for name in older.rule.arrays()}
+            others = {} if self.structure is None else self.structure.widened(traces)
+            return {**self.rule.widened(older.rule, own), **others}
+
+        return carried
 
     def kept(self) -> Traces:
         """Return a copy of the traces as they are."""

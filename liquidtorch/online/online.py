@@ -89,7 +89,8 @@ class Online:
     A name that is missing from a sample, or None, or NaN, is not known: its channel is 0, or what a network's encoder
     makes of gaps. A new name gets a free column of the body (drawn for a layer, 0 for a fitted network), and where
     there is none, the columns are doubled; answers for samples without it do not change by one bit, but those of an
-    LTC, whose synapses conduct even where they are fed 0. A new class starts with a probability of 0.001.
+    LTC, whose synapses conduct even where they are fed 0; a body that learns goes on with its traces and moments. A new
+    class starts with a probability of 0.001.
 
     Examples
     --------
@@ -466,9 +467,7 @@ class Online:
         self.layer = bodies[0]
         self.body = Body(self.layer)
         if trial is not None and learning is not None:
-            trial.make(bodies[1], learning.optimizer.rate)
-            for track in self.tracks.values():
-                track.forget()
+            trial.widen(bodies[1], self.tracks.values())
 
     # --- on disk ---------------------------------------------------------------------------------------------------
 

@@ -250,17 +250,29 @@ class Adam(SGD):
             setattr(self, kept, packed)
         self._bind()
 
+    def widen(self, older: Adam) -> None:
+        """Take over the moments of the same cell with fewer features; those of new ones start from nothing."""
+        for kept in self.KEPT:
+            full, packed = older._unpacked(kept), getattr(self, kept)
+            for name, (mine, place) in self.places.items():
+                array = np.full(self.parameters[name].shape, _start(kept))
+                array[tuple(map(slice, full[name].shape))] = full[name]
+                packed[mine] = array.reshape(-1)[place]
+
     def _unpacked(self, kept: str) -> dict[str, np.ndarray]:
-        start = 1.0 if kept.startswith("fade") else 0.0
         arrays = {}
         for name, (mine, place) in self.places.items():
-            arrays[name] = np.full(self.parameters[name].shape, start)
+            arrays[name] = np.full(self.parameters[name].shape, _start(kept))
             arrays[name].reshape(-1)[place] = getattr(self, kept)[mine]
         return arrays
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the moments and counts, live; after `follow` they are others."""
         return {name: getattr(self, name) for name in self.KEPT}
+
+
+def _start(kept: str) -> float:
+    return 1.0 if kept.startswith("fade") else 0.0
 
 
 def _carry(array: np.ndarray, axes: str, change: Any, power: int, start: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,16 @@ class Track:
         for sample in self.pending:
             if sample.traces is not None:
                 sample.learning = sample.traces = None
+
+    def widen(self, carried: Callable[[Any], Any] | None) -> None:
+        """Go along with a body that learns and has more features now; `carried` makes its traces of the older ones."""
+        if carried is None:
+            self.forget()
+            return
+        self.traces = None if self.traces is None else carried(self.traces)
+        for sample in self.pending:
+            if sample.traces is not None:
+                sample.traces = carried(sample.traces)
 
     def follow(self, change: Change, units: int) -> None:
         """Go along with a change of the structure of the body that learns, of which so many units are shown."""

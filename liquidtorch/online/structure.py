@@ -277,6 +277,33 @@ class Structure:
         plain = {name: getattr(self, name) for name in PLAIN}
         return {"parts": parts, "plain": plain, "rng": self.rng.bit_generator.state}
 
+    def widen(self, older: Structure) -> None:
+        """Go on as a controller of the same cell with fewer features did; synapses from new ones are born now."""
+        state, known = older.state(), older.cell.features
+        for part, arrays in self._parts().items():
+            found = state["parts"][part]
+            if part == "lag" and any(array.shape != found[name].shape for name, array in arrays.items()):
+                continue  # errors stand beside the features there: compared anew
+            for name, array in arrays.items():
+                array[tuple(map(slice, found[name].shape))] = found[name]
+        for name in PLAIN:
+            setattr(self, name, state["plain"][name])
+        self.rng.bit_generator.state = state["rng"]
+        assert self.cell.wiring is not None
+        assert older.cell.wiring is not None
+        born = self.cell.wiring.sensory != 0
+        born[:, :known] &= older.cell.wiring.sensory == 0
+        change = Change(born_x=np.argwhere(born))
+        self.population.follow(change)
+        self._followed("new features", change)
+
+    def widened(self, traces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return what `traces` returned of a controller of the same cell with fewer features, as it is of this one."""
+        found = {name: np.zeros_like(array) for name, array in self.traces().items()}
+        for name, array in found.items():
+            array[tuple(map(slice, traces[name].shape))] = traces[name]
+        return found
+
     def restore(self, state: dict[str, Any]) -> None:
         """Set it to what `state` returned."""
         for part, arrays in self._parts().items():

@@ -92,6 +92,16 @@ class Trial:
             )  # fmt: skip
         return body
 
+    def widen(self, layer: Layer, tracks: Iterable[Track]) -> None:
+        """Let the copy be a layer that is its own, but for more features, and go on."""
+        older = self.body
+        assert older is not None
+        if self.track is not None:
+            self.track.traces = older.kept()
+        carried = self.make(layer, older.optimizer.rate).widen(older)
+        for track in tracks:
+            track.widen(carried)
+
     def enter(self, track: Track) -> Learning:
         """Return the learning body, with the traces of a stream."""
         assert self.body is not None

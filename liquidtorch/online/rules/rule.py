@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +54,10 @@ class Rule:
 
     def follow(self, change: Any) -> None:
         """Go along with a `plasticity.Change` that the cell has undergone."""
+        raise NotImplementedError
+
+    def widened(self, older: Any, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return arrays of an older rule of the same kind, whose cell had fewer features, as they would be of this."""
         raise NotImplementedError
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -133,6 +137,12 @@ class Traced(Rule):
         if self.apart is not None:
             self.apart.x[...] = influence.take_local(self.local.slots)
 
+    def widened(self, older: Traced, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the older rule's traces for this cell; those of its new features start from nothing."""
+        slots, each = older.local.slots, np.arange(len(self.q))
+        owner = {"traces": self.traces.rows().owner, "apart": each}
+        return {name: slots.spread(x, owner[name], self.local.slots) for name, x in arrays.items()}
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the traces."""
         apart = {} if self.apart is None else {"apart": self.apart.x}
@@ -174,6 +184,10 @@ class Fixed(Rule):
     def follow(self, change: Any) -> None:
         """Read the wiring again."""
         self.body.rewired()
+
+    def widened(self, older: Fixed, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return no array."""
+        return {}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return no array: there is no state beside h."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,11 @@ class Truncated(Rule):
         """Start a new window for the new structure."""
         self.local.rewired()
         self._lay_out()
+
+    def widened(self, older: Truncated, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the older rule's window for this cell."""
+        slots, each = older.local.slots, np.arange(self.leak.shape[1])
+        return {**arrays, "immediate": slots.spread(arrays["immediate"], each, self.local.slots)}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the window."""
@@ -156,6 +162,11 @@ class Replayed(Rule):
     def follow(self, change: Any) -> None:
         """Start a new window."""
         self.reset()
+
+    def widened(self, older: Replayed, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the older rule's window for this cell, whose new features were 0."""
+        more = self.x.shape[1] - older.x.shape[1]
+        return {**arrays, "x": np.pad(arrays["x"], ((0, 0), (0, more)))}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the window."""
