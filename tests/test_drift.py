@@ -11,9 +11,10 @@ import pytest
 import torch
 from river import drift as rivers
 
-from liquidtorch import EchoState, Leaky, Liquid, Recurrent
+from liquidtorch import EchoState, Leaky, Liquid, Recurrent, ops
 from liquidtorch.errors import FormatError, OptionError
 from liquidtorch.online import Drift, Online, detectors, rules
+from liquidtorch.online.body import Body
 from liquidtorch.online.gate import Gate
 from liquidtorch.online.trial import Trial
 
@@ -122,7 +123,8 @@ def test_what_the_copy_learns_is_the_rules_gradient() -> None:
     wanted = {name: g.copy() for name, g in body.rule.gradient(q).items()}
     seen: dict[str, Any] = {}
     body.optimizer.step = lambda g: seen.update({k: v.copy() for k, v in g.items()})
-    trial.learn(online.tracks[None], sample, np.array([y]), online.view, scale)
+    with ops.use("reference"):  # where the gradient is seen; compiled it is the same: test_descents
+        trial.learn(online.tracks[None], sample, np.array([y]), online.view, scale)
     assert wanted.keys() == seen.keys()
     assert all(np.allclose(seen[k], wanted[k], atol=1e-14) for k in wanted)
     assert any(np.abs(g).max() > 1e-6 for g in wanted.values())
@@ -148,7 +150,8 @@ def test_a_late_label_is_learned_with_the_traces_of_its_sample() -> None:
                 online.predict_one(x, key="b")
         seen: dict[str, np.ndarray] = {}
         trial.body.optimizer.step = lambda g, seen=seen: seen.update({k: v.copy() for k, v in g.items()})
-        online.learn_one(data[3][0], 2.0, key="a")
+        with ops.use("reference"):
+            online.learn_one(data[3][0], 2.0, key="a")
         grads.append(seen)
     assert grads[0].keys() == grads[1].keys() != set()
     assert all(np.allclose(grads[0][k], grads[1][k], atol=1e-12) for k in grads[0])
@@ -219,6 +222,55 @@ def test_a_strange_state_is_noticed_without_any_label() -> None:
     for i in range(2500):
         online.predict_one({"x": rng.normal() if i < 2000 else 4 + 0.1 * rng.normal()})
     assert 2000 < online.drifts[0] < 2400
+
+
+def far(seed: int, drift: Drift, *, change: int) -> list[int]:
+    """Return when states of a reservoir are strange: its two inputs go together until a change, and then do not."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(6000, 2))
+    x[:change, 1] = 0.95 * x[:change, 0] + math.sqrt(1 - 0.95**2) * x[:change, 1]
+    body = Body(EchoState(2, 32, seed=seed).double())
+    h, found = body.initial(), []
+    for t, row in enumerate(x):
+        y, h = body.step(row, h, 1.0)
+        if drift.strange(y):
+            found.append(t)
+    return found
+
+
+@pytest.mark.parametrize("seed", [200, 201, 202])
+def test_inputs_that_no_longer_go_together_are_noticed(seed: int) -> None:
+    """Each has the mean and the variance that it had: by variances alone little is to be seen."""
+    found = far(seed, Drift(None, "adwin"), change=3000)
+    assert found
+    assert 3000 < found[0] < 3500
+
+
+@pytest.mark.parametrize("name", ["adwin", "page_hinkley"])
+@pytest.mark.parametrize("seed", [200, 201, 202])
+def test_noise_is_not_strange(seed: int, name: str) -> None:
+    assert not far(seed, Drift(None, name), change=0)
+
+
+def test_how_far_a_state_is_does_not_depend_on_its_unit() -> None:
+    """About 1 while nothing changes, whatever units are scaled by; and as the inverse of the covariance has it."""
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(5, 5)) + 3 * np.eye(5)
+    found = []
+    for scale in (1.0, 1e3):
+        drift = Drift(None, "adwin")
+        y = rng.normal(size=(3000, 5)) @ root.T * scale
+        for row in y[:1000]:
+            drift.strange(row)
+        apart, known = [], []
+        for row in y[1000:]:
+            assert drift.moments is not None
+            apart.append(drift._apart((row - drift.moments[0]) / np.sqrt(drift.moments[1])))
+            known.append(np.square(np.linalg.solve(root, row / scale)).mean())
+            drift.strange(row)
+        found.append(np.mean(apart))
+        assert np.corrcoef(apart, known)[0, 1] > 0.95
+    assert found == pytest.approx([1.0, 1.0], rel=0.05)
 
 
 def test_rates_are_raised_and_fall_back() -> None:

@@ -331,3 +331,17 @@ def test_messages() -> None:
     with pytest.raises(OptionError, match=r"`RLS` must stay in float64 on the CPU; got torch\.float32"):
         got.float()
     assert got.double().weight.dtype == torch.float64
+
+
+def test_leverage_is_the_diagonal_of_the_hat_matrix() -> None:
+    """Of rows that were learned, with the penalty on all but the bias; infinite before there is any."""
+    z, y = rows(40, 5)
+    readout = RLS(5, 1, penalty=0.3)
+    assert np.isinf(readout.leverage(z[0]))
+    learned(readout, z, y)
+    Z = np.column_stack([z, np.ones(len(z))])
+    A = Z.T @ Z + np.diag([0.3] * 5 + [0.0])
+    wanted = np.einsum("ij,ji->i", Z, np.linalg.solve(A, Z.T))
+    assert [readout.leverage(row) for row in z] == pytest.approx(wanted.tolist(), rel=1e-6)
+    with pytest.raises(DataError, match="`z` must be finite"):
+        readout.leverage(np.full(5, np.nan))

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import FormatError, OptionError, check_choice, need
 
 DETECTORS = {"adwin": "ADWIN", "page_hinkley": "PageHinkley", "kswin": "KSWIN"}
+WIDER = {("state", "page_hinkley"): {"delta": 0.01, "threshold": 100.0}}  # twice river's: what it sums swings by more
 
 
 def detector(option: str, name: str) -> Any:
@@ -25,7 +26,7 @@ def detector(option: str, name: str) -> Any:
     """
     check_choice(option, name, DETECTORS)
     need("river", "stream")
-    return getattr(importlib.import_module("river.drift"), DETECTORS[name])()
+    return getattr(importlib.import_module("river.drift"), DETECTORS[name])(**WIDER.get((option, name), {}))
 
 
 def frozen(found: Any) -> Any:

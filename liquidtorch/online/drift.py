@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import OptionError, check_range
+from ..readout import RLS
 from .detectors import detector, frozen, thawed
 
 MEMORY = 1000.0  # samples over which it is told what is usual
 LATELY = 50.0
+FAR = 3.0  # the mean square of deviations above which a state counts for less: it is to be noticed, not got used to
+START = 300.0  # samples after which covariances are sure enough to tell of a change; and 4 O
 BLOCK = 10  # states in a row are alike: a detector is told of means over so many
 
 
@@ -33,8 +37,10 @@ class Drift:
         Watches the error of each label: 1 - p of the true class; or the error over its own mean so far. A river
         detector, or its name.
     state : detector, "adwin", "page_hinkley" or None
-        Watches how far the body's output is from its mean, for each unit in its own deviations: log of the mean square
-        (a Mahalanobis distance by the diagonal), the mean of ten samples at a time, labels or none.
+        Watches how far the body's output is from its mean, by its variances and by its whole covariance over the last
+        1000 samples: `log(d_1^2 d_2^2)`, d_1 the root mean square of deviations, each unit in its own, d_2 the
+        Mahalanobis distance over its usual size; the mean of ten samples at a time, labels or none. Units that no
+        longer go together are noticed at once; those that begin to, later or not at all.
     loosen : float, 0 to 1
         How much of its certainty the readout loses: see `loosen` of the readouts. Least squares, for logistic
         regression has none.
@@ -52,7 +58,8 @@ class Drift:
     -----
     Errors that fall are a change too, but no reason to act: only where they lately (about 50 labels) were above what
     is usual (1000) is it a drift. A state that is strange calls for a look, not for a new start: it wakes recurrent
-    learning, and raises the rates; the readout loses its certainty for errors alone.
+    learning, and raises the rates; the readout loses its certainty for errors alone. Watching states costs about 6 O^2
+    multiplications a sample.
 
     Examples
     --------
@@ -73,6 +80,7 @@ class Drift:
         self.decay = check_range("decay", decay, 0, 1, open_low=True)
         self.lift = 1.0  # what the rates are multiplied by at present
         self.moments: np.ndarray | None = None  # (2, O) mean and variance of the body's output
+        self.together: RLS | None = None  # whose covariance is that of the outputs, each in its own deviations
         self.count = self.told = 0.0
         self.block: list[float] = []  # distances not yet told of
         self.lately = self.usual = 0.0  # mean errors
@@ -91,22 +99,34 @@ class Drift:
         """Take the body's output, and return whether states have changed."""
         if self.state is None:
             return False
-        if self.moments is None:
+        if self.moments is None or self.together is None:
             self.moments = np.stack((y, np.ones_like(y)))
+            self.together = RLS(len(y), 1, forgetting=1 - 1 / MEMORY)
         mean, variance = self.moments
         off = y - mean
-        distance = float(np.log(np.mean(off * off / (variance + 1e-12)) + 1e-12))
+        z = off / np.sqrt(variance + 1e-12)
+        sure = int(self.together.rows) >= max(START, 4 * len(y))
+        apart = self._apart(z) if sure else 1.0
         self.count = min(self.count + 1, MEMORY)
         mean += off / self.count
         variance += (off * off - variance) / self.count
-        if self.count <= MEMORY / 10:
+        if self.count > LATELY:  # by the first deviations a row would be large beyond measure, and never forgotten
+            self.together.learn(z, np.zeros(1), weight=min(1.0, FAR / max(apart, FAR)))
+        if not sure:
             return False
-        self.block.append(distance)
+        self.block.append(math.log(z.dot(z) / len(y) * apart + 1e-12))
         if len(self.block) < BLOCK:
             return False
         distance = sum(self.block) / BLOCK
         self.block.clear()
         return _changed(self.state, distance) and self._raised()
+
+    def _apart(self, z: np.ndarray) -> float:
+        """Return the square of the Mahalanobis distance, about 1 in the mean: the covariance is of other samples."""
+        assert self.together is not None
+        size = len(z) + 1
+        counted = MEMORY * (1 - (1 - 1 / MEMORY) ** int(self.together.rows))  # what rows still count, all together
+        return self.together.leverage(z) * (counted - size - 1) / size
 
     def _raised(self) -> bool:
         self.lift = self.boost
@@ -114,14 +134,25 @@ class Drift:
 
     def tree(self) -> dict[str, Any]:
         """Return all of it as a tree of plain values and arrays."""
-        return {**vars(self), "error": frozen(self.error), "state": frozen(self.state)}
+        together = None if self.together is None else _numbers(self.together)
+        return {**vars(self), "together": together, "error": frozen(self.error), "state": frozen(self.state)}
 
     @classmethod
     def of(cls, tree: dict[str, Any]) -> Drift:
         """Make it again from what `tree` returned."""
         drift = cls.__new__(cls)
         vars(drift).update({**tree, "error": thawed(tree["error"]), "state": thawed(tree["state"])})
+        if drift.together is not None:
+            assert drift.moments is not None
+            drift.together = RLS(drift.moments.shape[1], 1, forgetting=1 - 1 / MEMORY)
+            for name, array in _numbers(drift.together).items():
+                array[...] = tree["together"][name]
         return drift
+
+
+def _numbers(readout: RLS) -> dict[str, np.ndarray]:
+    """Return all that a readout has learned, live."""
+    return {name: buffer.numpy() for name, buffer in readout.named_buffers()}
 
 
 def _changed(detector: Any, x: float) -> bool:

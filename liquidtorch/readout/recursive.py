@@ -168,6 +168,18 @@ class RLS(Slots):
         error[error != error] = 0.0
         return -error @ self._weight, float(error @ error) / 2
 
+    def leverage(self, z: Array) -> float:
+        """Return how little rows so far say of one like z: z' P z, z followed by a 1, P the first covariance.
+
+        About (F + 1) / n after n rows like it; infinite before the first row.
+        """
+        along = np.append(self._checked(z), 1.0)
+        S = self._factor[0]
+        if math.isinf(S[-1, -1]):
+            return math.inf
+        along = along @ S
+        return float(along @ along)
+
     def saliency(self) -> Array:
         """Return by how much half the sum of squared errors rises where a feature goes, (F,): sum_o w_j^2 / (2 P_jj).
 
