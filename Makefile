@@ -31,7 +31,7 @@ test: lint
 	$(TESTS) -m 'not slow'
 
 test-slow: $(VENV)/installed
-	$(TESTS) -m slow
+	$(TESTS) --dist worksteal -m slow
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/adding.py
@@ -46,6 +46,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/radius.py
 	$(BIN)/python benchmarks/reservoir.py
 	$(BIN)/python benchmarks/resilience.py
+	$(BIN)/python benchmarks/learning.py
 	$(BIN)/python benchmarks/online.py
 	$(BIN)/python benchmarks/structure.py
 	$(BIN)/python benchmarks/readme.py

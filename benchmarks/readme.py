@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from learning_table import learning_table
 from online_table import online_table
 from reservoir_speed_table import reservoir_speed_table
 from reservoir_table import reservoir_table
@@ -80,6 +81,7 @@ def main() -> None:
         ),
         "resilience": resilience(),
         "structure": structure_table(newest("structure", "need", "kind", "arm", "seed")),
+        "learning": learning_table(newest("learning", "cell", "rule")),
         "online": online_table(newest("online", "stream", "model", "seed")),
     }
     for name, table in tables.items():

@@ -109,6 +109,7 @@ class Packed:
         starts = np.concatenate([[0], np.cumsum(there.sum(1))]).astype(np.int32)
         self.D = csr_array((np.zeros(len(self.place)), column[there].astype(np.int32), starts), shape=(rows, rows))
         self.first = np.searchsorted(self.owner, np.arange(H + 1))
+        self.alike = _runs(column[:, :-1], self.owner)  # -1 where nothing is
         self.Q = csr_array((np.zeros(rows), np.arange(rows), self.first), shape=(H, rows))
 
     def advance(self, local: Local) -> None:
@@ -151,19 +152,18 @@ class Packed:
         arrays = {
             "first": self.first.astype(np.int64), "unit": self.unit.astype(np.int32), "own": self.own.astype(np.int32),
             "start": start.astype(np.int32), "column": column.astype(np.int32),
-            "place": (unit * (self.d.shape[1] - 1) + nth).astype(np.int32), "alike": self._alike(start, column),
+            "place": (unit * (self.d.shape[1] - 1) + nth).astype(np.int32), "alike": self.alike,
             "x": self.x, "block": np.zeros((np.diff(self.first).max(), self.x.shape[1])),
         }  # fmt: skip
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    def _alike(self, start: NDArray[np.integer], column: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Return which rows have one owner with the AT_ONCE - 1 after them, and are moved by the same rows."""
-        rows = len(self.owner)
-        same = np.zeros(rows, bool)  # as the row after it
-        for r in range(rows - 1):
-            mine, after = column[start[r] : start[r + 1]], column[start[r + 1] : start[r + 2]]
-            same[r] = self.owner[r] == self.owner[r + 1] and np.array_equal(mine, after)
-        run = np.ones(rows, bool)
-        for ahead in range(AT_ONCE - 1):
-            run &= np.concatenate([same[ahead:], np.zeros(ahead, bool)])
-        return run.astype(np.uint8)
+
+def _runs(column: NDArray[np.intp], owner: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """Return which rows have one owner with the AT_ONCE - 1 after them, and are moved by the same (rows, fan)."""
+    same = np.zeros(len(owner), bool)  # as the row after it
+    same[:-1] = (column[1:] == column[:-1]).all(1) & (owner[1:] == owner[:-1])
+    run = np.ones(len(owner), bool)
+    for ahead in range(AT_ONCE - 1):
+        run[: len(run) - ahead] &= same[ahead:]
+        run[len(run) - ahead :] = False
+    return run.astype(np.uint8)
