@@ -80,8 +80,8 @@ def classifiers() -> dict[str, Make]:
     """Return what is compared where labels are classes."""
     scaled = preprocessing.StandardScaler
     return {
-        "echo 64, logistic": lambda seed: OnlineClassifier(seed=seed),
-        "echo 64, committee": lambda seed: OnlineClassifier(readout="committee", seed=seed),
+        "echo 64, logistic": lambda seed: OnlineClassifier(readout="logistic", seed=seed),
+        "echo 64, committee": lambda seed: OnlineClassifier(seed=seed),
         "river: logistic": lambda seed: scaled() | linear_model.LogisticRegression(optim.SGD(0.05)),
         "river: ALMA": lambda seed: scaled() | linear_model.ALMAClassifier(),
         "river: adaptive Hoeffding tree": lambda seed: tree.HoeffdingAdaptiveTreeClassifier(seed=seed),

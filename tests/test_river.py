@@ -18,7 +18,7 @@ MODELS = {
     "regressor": OnlineRegressor(units=16),
     "liquid": OnlineRegressor(units=6, body="liquid"),
     "leaky": OnlineClassifier(units=6, body="leaky"),
-    "committee": OnlineClassifier(units=6, readout="committee"),
+    "logistic": OnlineClassifier(units=6, readout="logistic"),
 }
 CHECKS = [
     pytest.param(name, check, id=f"{name}-{i}-{check.__name__}")

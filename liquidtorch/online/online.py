@@ -48,8 +48,8 @@ class Online:
     readout : "auto", a name of `readout.ONLINE`, or function (features, outputs) -> readout
         Of least squares, for numbers ("rls"), a "bank" of such that forget differently; or, for classes, "logistic"
         regression by steps, "recursive_logistic" by Newton steps, or, for a layer, a "committee" of both, with the body
-        and without: slower, often the better. "auto": logistic for classes, else least squares, as a network's task or
-        `classes` says.
+        and without: slower, often the better. "auto": least squares for numbers, for classes a committee, or logistic
+        regression in a network, as its task or `classes` says.
     classes : bool, optional
         Whether a layer's labels are classes, where `readout` is a function and does not say so.
     drift : Drift, optional

@@ -45,6 +45,8 @@ def of_network(network: LiquidNetwork, kind: str | Make, prior: float | None) ->
     task = network.task
     targets = Classes(task.classes[0]) if classes else Numbers(task.targets, task.horizon)
     prior = _prior(prior, WORTH)
+    if kind == "auto" and classes:
+        kind = "logistic"
     readout = _readout(kind, view.room(0), view.outputs, targets, prior)
     for part in getattr(readout, "members", [readout]):  # of a bank
         part.weight[:, : W.shape[1]] = torch.from_numpy(W)
@@ -85,6 +87,6 @@ def _readout(kind: str | Make, size: int, body: int, targets: Classes | Numbers,
         return kind(size, outputs)
     check_choice("readout", kind, ("auto", *ONLINE))
     if kind == "auto":
-        kind = "logistic" if isinstance(targets, Classes) else "rls"
+        kind = "committee" if isinstance(targets, Classes) else "rls"
     given = {"logistic": {}, "committee": {"body": body}}.get(kind, {"penalty": prior})
     return ONLINE[kind](size, outputs, **given)

@@ -50,7 +50,7 @@ class Streaming:
 
 
 class OnlineClassifier(Streaming, base.Classifier):
-    """Classify the samples of a stream by a recurrent network and logistic regression on it; a classifier of river.
+    """Classify the samples of a stream by a recurrent network and logistic regressions on it; a classifier of river.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ class OnlineClassifier(Streaming, base.Classifier):
         Of the reservoir's input weights, for channels of unit scale; for "echo" alone.
     rule : str
         By which a cell is learned, see `Online`; "readout": not at all, as "echo" never is.
-    readout : "logistic" or "committee"
-        `readout.OnlineLogistic`, the fastest, or `readout.Committee`, of several with the body and without.
+    readout : "committee" or "logistic"
+        `readout.Committee`, of several with the body and without, or `readout.OnlineLogistic`, the fastest.
     rate : float, above 0
         Of the readout: see `readout.OnlineLogistic`.
     match : "nearest" or "values"
@@ -93,13 +93,13 @@ class OnlineClassifier(Streaming, base.Classifier):
 
     def __init__(
         self, units: int = 64, body: str = "echo", tau: Tau = (1.0, 50.0), radius: float = 0.9, density: float = 0.2,
-        scale: float = 0.33, rule: str = "auto", readout: str = "logistic", rate: float = 1.0, match: str = "nearest",
+        scale: float = 0.33, rule: str = "auto", readout: str = "committee", rate: float = 1.0, match: str = "nearest",
         patience: int = 1000, seed: int | None = 0,
     ) -> None:  # fmt: skip
         self.units, self.body, self.tau, self.radius, self.density = units, body, tau, radius, density
         self.scale, self.rule, self.readout, self.rate = scale, rule, readout, rate
         self.match, self.patience, self.seed = match, patience, seed
-        check_choice("readout", readout, ("logistic", "committee"))
+        check_choice("readout", readout, ("committee", "logistic"))
         self._start(self._made, True)
 
     def _made(self, features: int, classes: int) -> Any:
