@@ -120,7 +120,7 @@ class Local:
 
     def advance(self, h: Floats) -> Floats:
         """Return the state after one of the `repeats` parts of a step, (H,)."""
-        self.read[: len(h)] = h
+        self.read[: self.slots.units] = h
         if compiled():
             entry("local_step", torch.float64)(ctypes.addressof(self.compiled), self.s)
             return self.after.copy()

@@ -106,12 +106,11 @@ class Traced(Rule):
     def step(self, x: Floats, h: Floats, dt: float) -> Floats:
         """Return the state after a row."""
         local = self.local
+        local.begin(x, dt)
         if compiled():
-            local.read[: len(h)] = h
-            local.read[len(h) : -2] = x
+            local.read[: local.slots.units] = h
             entry("traces_step", torch.float64)(ctypes.addressof(self.compiled), dt)
             return local.after.copy()
-        local.begin(x, dt)
         for _ in range(local.repeats):
             h = local.advance(h)
             self.traces.advance(local)
