@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from online_streams import Row, asked, classed, echo, rows
+from online_streams import Row, asked, classed, echo, of_cell, rows
 
 from liquidtorch import LTC, CfC, Leaky, Liquid, Recurrent, wiring
 from liquidtorch.errors import OptionError
@@ -318,6 +318,19 @@ def test_where_there_is_no_room_the_least_missed_unit_starts_again() -> None:
     assert ((structure.cell.wiring.recurrent != 0) == (before.recurrent != 0)).all()
 
 
+def test_where_there_is_no_room_for_units_synapses_are_born() -> None:
+    """The error goes with what was long ago, and every slot is taken: what there is room for grows."""
+    layer = of_cell(Leaky, 2, 16, wiring=wiring.random(16, 2, density=0.3, outputs=16))
+    online = Online(layer, rule="exact", plasticity="grow")
+    for t in range(1600):
+        x = {"a": math.sin(t / 5), "b": math.cos(t / 9)}
+        online.learn_one(x, x["a"] * x["b"])
+    assert {operation for _, _, operation, _, _ in online.changes} == {"grow"}
+    units, synapses = zip(*(one[3:] for one in online.changes), strict=True)
+    assert set(units) == {16}
+    assert list(synapses) == sorted(set(synapses))
+
+
 def test_a_long_lag_grows_units_that_remember_it() -> None:
     """The label is a slow mean of what came; the error goes with inputs that no unit remembers."""
     rng = np.random.default_rng(0)
@@ -330,7 +343,9 @@ def test_a_long_lag_grows_units_that_remember_it() -> None:
     learn(online, data)
     lags = [one for one in online.changes if one[1] == "lag"]
     assert lags
-    assert {operation for _, _, operation, _, _ in lags} == {"add"}
+    operations = [operation for _, _, operation, _, _ in lags]
+    assert operations[0] == "add"
+    assert operations == sorted(operations), "synapses are born where no unit has room any more"
     structure = structure_of(online)
     new = structure.population.alive.copy()
     new[:UNITS] = False

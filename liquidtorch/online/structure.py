@@ -151,14 +151,13 @@ class Structure:
         else:
             if self.given.kind == "grow and prune" and self.whole:
                 yield from self._cleared()
-            band = self._band() if self.whole else None
+            made, band = False, self._band() if self.whole else None
             if band is not None or why == "saturation":
-                yield from self._added(band or self._range(), worth)
-            elif self.population.room(self.cell).synapses < self._synapses() and self.given.kind == "grow and prune":
+                made = yield from self._added(band or self._range(), worth)
+            spent = self.population.room(self.cell).synapses < self._synapses()
+            if not made and spent and self.given.kind == "grow and prune":
                 yield from self._rewired()
-            elif self.whole and self.firings % 2 == 0:
-                yield from self._split()
-            else:
+            elif not made and not (self.whole and self.firings % 2 == 0 and (yield from self._split())):
                 yield from self._grown()
         longest = min(10 * self._range()[1] / max(self.beat, 1e-12), SLOWEST * self.given.rest)
         self.plateau.wait[...] = max(self.given.rest, math.ceil(longest))
@@ -223,23 +222,31 @@ class Structure:
 
     def _added(
         self, tau: tuple[float, float], worth: Callable[[], np.ndarray]
-    ) -> Iterator[tuple[str, Change]]:  # fmt: skip
-        """Add units of a band; where there is no room, and pruning is allowed, the least missed start again as such."""
+    ) -> Generator[tuple[str, Change], None, bool]:  # fmt: skip
+        """Add units of a band; where there is no room, and pruning is allowed, the least missed start again as such.
+
+        Return whether anything was done.
+        """
+        done = False
         for _ in range(self._units()):
             sources = self.running.sources()
             made = yield from self._tried(operations.add, 1, tau=tau, sources=sources, rng=self.rng)
             able = np.flatnonzero(self.population.alive & (self.population.age >= 2 * self.given.rest))
             if not made and self.given.kind == "grow and prune" and len(able):
                 unit = int(able[worth()[able].argmin()])
-                yield from self._tried(operations.recycle, unit, tau=tau, sources=sources, rng=self.rng)
+                made = yield from self._tried(operations.recycle, unit, tau=tau, sources=sources, rng=self.rng)
+            done |= made
+        return done
 
-    def _split(self) -> Iterator[tuple[str, Change]]:
-        """Split the units that the loss pulls at the most."""
+    def _split(self) -> Generator[tuple[str, Change], None, bool]:
+        """Split the units that the loss pulls at the most; return whether any was."""
+        done = False
         for _ in range(self._units()):
             pulled = np.where(self.population.alive, self.strain, -1.0)
             parent = int(pulled.argmax())
             if pulled[parent] > 0:
-                yield from self._tried(operations.split, parent, rng=self.rng)
+                done |= yield from self._tried(operations.split, parent, rng=self.rng)
+        return done
 
     def _removed(self, unit: int) -> Iterator[tuple[str, Change]]:
         sources, slope = self.running.sources(), None
