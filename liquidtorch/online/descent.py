@@ -50,6 +50,7 @@ class Descent:
             traces=ctypes.addressof(rule.compiled), adam=ctypes.addressof(adam.compiled),
             slot=torch.from_numpy(np.concatenate(slots)), theta=torch.from_numpy(local.theta),
         )  # fmt: skip
+        self._step.alive |= {"steps": (rule.compiled, adam.compiled)}
 
     def __call__(self, q: np.ndarray) -> None:
         """Go down the gradient of a loss, for q = dL/dh (H,)."""

@@ -102,6 +102,7 @@ class Traced(Rule):
             apart=None if self.apart is None else torch.from_numpy(self.apart.x),
             q=torch.from_numpy(self.q), g=torch.from_numpy(self.packed),
         )  # fmt: skip
+        self.compiled.alive |= {"step": self.local.compiled}
 
     def step(self, x: Floats, h: Floats, dt: float) -> Floats:
         """Return the state after a row."""
