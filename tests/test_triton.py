@@ -31,8 +31,10 @@ import liquidtorch, pytest
 assert liquidtorch.__path__ == [sys.argv[1]], liquidtorch.__path__
 sys.exit(pytest.main(sys.argv[2:]))
 """
-CHOSEN = {  # the tests of triton_cases.py, in parts of about the same time
-    "gated": "cfc or leaky or gated",
+CHOSEN = {  # the tests of triton_cases.py, in parts, each of which has a process
+    "cfc, swept": "cfc and sweep",
+    "cfc": "cfc and not sweep",
+    "gated": "(leaky or gated) and not cfc",
     "others": "not (cfc or leaky or gated)",
 }
 MUTANTS = [  # file, what stands there, what one token makes of it, the tests that must see it
