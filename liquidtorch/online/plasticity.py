@@ -28,7 +28,7 @@ class Plasticity:
         How many units may be alive at once; as many as the wiring has slots, if left out.
     synapses : int, optional
         How many synapses, from units and features together, there may be at once. Left out: for "rewire" as many as
-        there are, else twice as many. The synapses of names that come later are beyond it.
+        there are, else twice as many. Names that come later bring their synapses even where it is spent.
     fraction : float, above 0, at most 1
         Of the synapses, and of the units, that a change makes or moves.
     rest : int, at least 1
