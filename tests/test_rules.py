@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from liquidtorch.cells import CfC, Leaky
 from liquidtorch.derivatives import local
 from liquidtorch.errors import OptionError
 from liquidtorch.online import rules
-from liquidtorch.online.rules.make import ORDER
+from liquidtorch.online.rules.make import LAYOUTS
 from liquidtorch.online.rules.rule import Traced
 from liquidtorch.online.rules.traces import Own, Packed, reach
 from liquidtorch.wiring import random
@@ -198,16 +200,35 @@ def test_costs_are_counted_operations(name: str) -> None:
 
 def test_auto_is_the_most_exact_within_the_budget() -> None:
     c = cell("leaky ncp")
-    costs = [rules.make(spec, c).cost.multiply_adds for spec in ORDER]
+    order = [*LAYOUTS, "readout"]
+    costs = [rules.make(spec, c).cost.multiply_adds for spec in order]
     assert costs == sorted(costs, reverse=True)
     assert rules.make("auto", c).name == "exact"
-    for spec, cost in zip(ORDER, costs, strict=True):
+    for spec, cost in zip(order, costs, strict=True):
         chosen = rules.make("auto", c, budget=cost)
-        assert chosen.name == ORDER[costs.index(cost)]
+        assert chosen.name == order[costs.index(cost)]
         assert chosen.cost.multiply_adds == cost, spec
     assert rules.make("auto", c, budget=0).name == "readout"
     assert rules.make("auto", CfC(3, 5).double()).name == "tbptt:20"
     assert rules.make("auto", CfC(3, 5).double(), budget=0).name == "readout"
+
+
+@pytest.mark.parametrize("spec", LAYOUTS)
+@pytest.mark.parametrize("name", CELLS)
+def test_what_a_rule_costs_is_known_before_it_is_made(name: str, spec: str) -> None:
+    c = cell(name)
+    assert LAYOUTS[spec].multiply_adds(local(c)) == rules.make(spec, c).cost.multiply_adds
+
+
+def test_a_body_too_large_for_a_rule_is_not_laid_out_for_it() -> None:
+    """All traces of 300 full units are 225 MB; what says where they lie, more."""
+    c = Leaky(3, 300).double()
+    tracemalloc.start()
+    rule = rules.make("auto", c)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rule.name == "snap1"
+    assert most < 40e6
 
 
 def test_units_that_reach_nobody_keep_their_own_traces_alone() -> None:

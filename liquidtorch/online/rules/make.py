@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from typing import NamedTuple
 
 from ...cells import Cell
 from ...derivatives import Local, Slots, local, readable
 from ...errors import OptionError, check_range, nearest
 from .rule import Fixed, Rule, Traced
-from .traces import Own, Packed, reach
+from .traces import Own, Packed, Pattern, reach
 from .truncated import Called, Replayed, Truncated
 
 BUDGET = 2_000_000
-ORDER = ("exact", "snap2", "snap1", "eprop", "readout")  # the most exact first
 WINDOWS = ("tbptt:20", "tbptt:5", "readout")  # for cells without derivatives here
 
 
@@ -73,7 +72,7 @@ def make(spec: str, cell: Cell, *, budget: float = BUDGET) -> Rule:
         return _within(cell, budget)
     form = re.fullmatch(r"(exact|eprop|readout)|snap([1-9]\d*)|tbptt:([1-9]\d*)", str(spec))
     if form is None:
-        near = nearest(spec, [*ORDER, "auto"])
+        near = nearest(spec, [*LAYOUTS, "readout", "auto"])
         raise OptionError(f"`rule` must be exact, snapN, eprop, tbptt:K, readout or auto; got {spec!r}.{near}")
     word, hops, steps = form.groups()
     if type(cell).__name__ not in Local.kinds and (steps or word == "readout"):
@@ -84,26 +83,46 @@ def make(spec: str, cell: Cell, *, budget: float = BUDGET) -> Rule:
         return Fixed(known)
     if steps:
         return Truncated(known, int(steps))
-    return Traced(spec, known, layout(word == "eprop", int(hops) - 1 if hops else None))
+    return Traced(spec, known, Layout(word == "eprop", int(hops) - 1 if hops else None))
 
 
-def layout(leak: bool, hops: int | None) -> Callable[[Slots], Own | Packed]:
-    """Return how traces are laid out for a wiring: along the leak alone, or over so many synapses, None for all."""
+class Layout(NamedTuple):
+    """Say which traces are kept: along the leak alone, or over so many synapses, None for all."""
 
-    def laid_out(slots: Slots) -> Own | Packed:
-        if leak or hops == 0:
-            return Own(slots, loops=not leak)
-        pattern = reach(slots, hops)
-        if pattern.sum() == slots.units:  # no synapse leads from one unit to another
-            return Own(slots, loops=True)
-        return Packed(slots, pattern)
+    leak: bool
+    hops: int | None
 
-    return laid_out
+    def _pattern(self, slots: Slots) -> Pattern | None:
+        """Return whom a unit's parameters reach, other units too; None where its own traces are all there is."""
+        pattern = None if self.leak or self.hops == 0 else reach(slots, self.hops)
+        return None if pattern is None or pattern.sum() == slots.units else pattern
+
+    def __call__(self, slots: Slots) -> Own | Packed:
+        """Lay traces out for a wiring."""
+        pattern = self._pattern(slots)
+        return Own(slots, loops=not self.leak) if pattern is None else Packed(slots, pattern)
+
+    def multiply_adds(self, local: Local) -> int:
+        """Count what a sample takes, before anything is laid out: for a large body that is more than it may hold."""
+        slots, pattern = local.slots, self._pattern(local.slots)
+        own = slots.units * slots.width
+        if pattern is None:
+            return (local.repeats + 1) * own
+        return local.repeats * (Packed.moves_of(slots, pattern) + own) + int(pattern.sum()) * slots.width
+
+
+LAYOUTS = {
+    "exact": Layout(False, None),
+    "snap2": Layout(False, 1),
+    "snap1": Layout(False, 0),
+    "eprop": Layout(True, None),
+}
 
 
 def _within(cell: Cell, budget: float) -> Rule:
-    for spec in ORDER if type(cell).__name__ in Local.kinds else WINDOWS:
-        rule = make(spec, cell)
-        if rule.cost.multiply_adds <= budget:
-            return rule
-    raise AssertionError("a readout alone costs nothing")
+    if type(cell).__name__ in Local.kinds:
+        known = local(cell)
+        affordable = (spec for spec, layout in LAYOUTS.items() if layout.multiply_adds(known) <= budget)
+        return make(next(affordable, "readout"), cell)
+    windows = (make(spec, cell) for spec in WINDOWS)
+    return next(rule for rule in windows if rule.cost.multiply_adds <= budget)

@@ -129,6 +129,12 @@ class Packed:
         """Return whose traces they are."""
         return Rows(self.owner, self.unit, self.x)
 
+    @staticmethod
+    def moves_of(slots: Slots, pattern: Pattern) -> int:
+        """Count the multiply-adds of `advance` before anything is laid out."""
+        feeds = (slots.felt_h.T + np.eye(slots.units)).astype(np.float32)  # (from, to); a loop beside the leak counts
+        return int((pattern.astype(np.float32) @ feeds)[pattern].sum()) * slots.width
+
     def moves(self) -> int:
         """Count the multiply-adds of `advance`."""
         return self.D.nnz * self.x.shape[1]
