@@ -42,7 +42,7 @@ def gradients(c, steps: int, seed: int = 0) -> list[dict[str, np.ndarray]]:
         (Adam, torch.optim.Adam, {"betas": (0.8, 0.95), "eps": 1e-6}),
     ],
 )
-def test_as_torch_while_nothing_grows(ours, theirs, options: dict, name: str, clip: float | None) -> None:
+def test_as_torch_while_nothing_grows(ours, theirs, options: dict, name: str, clip: float | None, way: None) -> None:
     c = cell(name)
     other = copy.deepcopy(c)
     mine, oracle = ours(c, rate=0.01, clip=clip, **options), theirs(other.parameters(), lr=0.01, **options)
@@ -57,8 +57,9 @@ def test_as_torch_while_nothing_grows(ours, theirs, options: dict, name: str, cl
         assert_allclose(p.detach(), q.detach(), rtol=1e-11, atol=1e-13, err_msg=n)
 
 
-def test_a_cell_with_parameters_inside_others() -> None:
-    c = CfC(3, 5, backbone=(6, 2)).double()
+@pytest.mark.parametrize("layers", [2, 8])
+def test_a_cell_with_parameters_inside_others(layers: int, way: None) -> None:
+    c = CfC(3, 5, backbone=(6, layers)).double()
     before = {n: p.detach().clone() for n, p in c.named_parameters()}
     Adam(c, rate=0.1).step(gradients(c, 1)[0])
     moved = [(p.detach() - before[n]).abs().min().item() for n, p in c.named_parameters()]

@@ -209,9 +209,10 @@ class Adam(SGD):
         ends = torch.tensor([mine.stop for mine, _ in self.places.values()], dtype=torch.int64)
         place = np.concatenate([place for _, place in self.places.values()]).astype(np.int32)
         arrays = {name: torch.from_numpy(getattr(self, name)) for name in (*self.KEPT, "move")}
+        parameters = torch.tensor([self.parameters[name].ctypes.data for name in self.places])
         self.compiled = AdamStep(
-            size=self.size, names=len(self.places), end=ends, place=torch.from_numpy(place), options=options, **arrays,
-            parameter=[torch.from_numpy(self.parameters[name]) for name in self.places],
+            size=self.size, names=len(self.places), end=ends, parameter=parameters, place=torch.from_numpy(place),
+            options=options, **arrays,
         )  # fmt: skip
 
     def step(self, g: Arrays) -> None:

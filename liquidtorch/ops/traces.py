@@ -6,7 +6,6 @@ from .library import Arguments, integers, pointers
 
 KINDS = ("Leaky", "Liquid", "Linear", "Mobius", "LTC")  # in the order of csrc/local.h
 AT_ONCE = 4  # rows of traces that are moved at once, if they are moved by the same
-NAMES = 12  # the most parameters that a cell has
 
 
 class LocalStep(Arguments):
@@ -29,7 +28,7 @@ class AdamStep(Arguments):
 
     _fields_ = [  # noqa: RUF012
         *integers("size names"),
-        *pointers(f"end parameter[{NAMES}] place mean square fade fade_square options move"),
+        *pointers("end parameter place mean square fade fade_square options move"),
     ]
 
 

@@ -4,11 +4,10 @@
 
 #include "traces.h"
 
-enum { LEARNING_NAMES = 12 };
 typedef struct {
     int64_t size, names;                       /* numbers that are learned; parameters they are of */
     const int64_t *end;                        /* (names,) where those of each end */
-    real *parameter[LEARNING_NAMES];
+    real *const *parameter;                    /* (names,) */
     const int32_t *place;                      /* (size,) in its parameter */
     real *mean, *square, *fade, *fade_square;  /* (size,) */
     const double *options;                     /* two betas, eps, the largest norm of a gradient */
