@@ -12,7 +12,6 @@ product measured in the same turns. `--quick` adds nothing.
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from timing import Side, alternate
 
 from liquidtorch import LTC, Leaky, Liquid, Recurrent, ops, wiring
 from liquidtorch.cells import Cell
+from liquidtorch.online import rules
 from liquidtorch.online.learning import Learning
 
 RESULTS = Path(__file__).parent / "results" / "learning.jsonl"
@@ -106,17 +106,13 @@ def main() -> None:
     product = Side("float64 product", partial(torch.mm, a, b, out=c), lambda: None, None)
     for name, make in CELLS.items():
         for rule in RULES:
-            cell = drawn(make)
-            cost = Learning(Recurrent(copy.deepcopy(cell)), rule, RATE, 1e12).rule.cost
-            both = [
-                ours(name, which, rule, drawn(make))
-                for name, which in (("liquidtorch", "fast"), ("NumPy", "reference"))
-            ]
+            cost = rules.make(rule, drawn(make)).cost
+            both = [ours("liquidtorch", "fast", rule, drawn(make)), ours("NumPy", "reference", rule, drawn(make))]
             fast, slow = (side.answer() for side in both if side.answer is not None)
             off = max(float((fast[n] - slow[n]).abs().max() / slow[n].abs().max()) for n in slow)
             if not off < 1e-9:
                 raise SystemExit(f"{name}, {rule}: what was learned differs from NumPy's by {off:.1e}")
-            sides = [*both, autograd(cell), product]
+            sides = [*both, autograd(drawn(make)), product]
             with threadpool_limits(1):
                 times = alternate(sides, [1], 2 if asked.quick else asked.repeat)
             peak = SIDE**3 / min(times[product.name, 1].seconds)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import arrivals
-import descents
 import learners
 import libraries
 import numpy as np
@@ -20,6 +19,7 @@ import spikes
 import steppers
 import torch
 import twins
+import updates
 
 CASES = [  # H, B, T, dt and ends: few numbers, but every way through the text; the last has more than one chunk
     (7, 9, 4, "irregular", "both"), (17, 3, 3, "huge", "lengths"), (1, 2, 3, "zero", "resets"),
@@ -55,7 +55,7 @@ class Known(NamedTuple):
     drawn: list[tuple[str, twins.Problem, Found]]
     spiking: list[tuple[spikes.Problem, Found]]
     learned: list[list[np.ndarray]]
-    descended: list[list[np.ndarray]]
+    updated: list[list[np.ndarray]]
 
 
 def differences(known: Known) -> Iterator[object]:
@@ -63,7 +63,7 @@ def differences(known: Known) -> Iterator[object]:
     yield from steppers.faults()
     yield from learners.faults(known.learned)
     yield from arrivals.faults()
-    yield from descents.faults(known.descended)
+    yield from updates.faults(known.updated)
     for problem, wanted in known.spiking:
         for dtype in DTYPES:
             yield from spikes.differences(problem.run("fast", dtype), wanted)
@@ -74,7 +74,7 @@ def differences(known: Known) -> Iterator[object]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    known = Known(problems(), liquids(), learners.slow(), descents.slow())
+    known = Known(problems(), liquids(), learners.slow(), updates.slow())
     for path in sys.argv[1:]:
         child = os.fork()
         if child == 0:

@@ -10,7 +10,6 @@ import ctypes
 import sys
 
 import arrivals
-import descents
 import learners
 import libraries
 import numpy as np
@@ -18,6 +17,7 @@ import spikes
 import steppers
 import torch
 import twins
+import updates
 
 from liquidtorch.ops import conductance, diagonal, events, gated, library, sparse
 
@@ -63,7 +63,7 @@ def main() -> None:
     for room in (gated, diagonal, conductance, sparse, events):
         room.run = run_exactly  # pyright: ignore
     with libraries.loaded(sys.argv[1]):
-        rows = [*steppers.faults(), *learners.faults(), *arrivals.faults(), *descents.faults()]
+        rows = [*steppers.faults(), *learners.faults(), *arrivals.faults(), *updates.faults()]
         print("\n".join([*rows, *sequences(), *liquids(), "done"]))
 
 

@@ -123,7 +123,7 @@ def test_what_the_copy_learns_is_the_rules_gradient() -> None:
     wanted = {name: g.copy() for name, g in body.rule.gradient(q).items()}
     seen: dict[str, Any] = {}
     body.optimizer.step = lambda g: seen.update({k: v.copy() for k, v in g.items()})
-    with ops.use("reference"):  # where the gradient is seen; compiled it is the same: test_descents
+    with ops.use("reference"):  # where the gradient is seen; compiled it is the same: test_updates
         trial.learn(online.tracks[None], sample, np.array([y]), online.view, scale)
     assert wanted.keys() == seen.keys()
     assert all(np.allclose(seen[k], wanted[k], atol=1e-14) for k in wanted)

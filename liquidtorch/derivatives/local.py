@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from ..cells import Cell
 from ..errors import OptionError
 from ..ops.choice import compiled
-from ..ops.library import entry
+from ..ops.library import take_step
 from ..ops.traces import KINDS, LocalStep
 from .slots import Affine, Floats, Slots
 
@@ -72,7 +71,7 @@ class Local:
         self.sources = self.slots.source
         if any(affine.unit is not None for affine in self.maps):  # one more slot, which reads the 1
             self.sources = np.concatenate([self.sources, np.full((H, 1), H + F)], 1)
-        self.compiled = self._struct()
+        self.struct = self._struct()
         self.flat = np.zeros(sum(math.prod(where.shape) for where in self.slots.where.values()))
         self.found: dict[str, Floats] = {}  # views of `flat`
         places, offset = [], 0
@@ -122,7 +121,7 @@ class Local:
         """Return the state after one of the `repeats` parts of a step, (H,)."""
         self.read[: self.slots.units] = h
         if compiled():
-            entry("local_step", torch.float64)(ctypes.addressof(self.compiled), self.s)
+            take_step("local_step", self.struct, self.s)
             return self.after.copy()
         self.ready()
         return self.part()

@@ -84,8 +84,11 @@ class Slots:
             where[name] = Where((H,), np.arange(H), np.arange(H) * self.width + column)
         return where
 
-    def spread(self, packed: Floats, owner: NDArray[np.intp], wider: Slots) -> Floats:
-        """Return packed numbers (.., n, p), row k of the unit owner[k], as of the same units with more features."""
+    def columns_in(self, wider: Slots) -> NDArray[np.intp]:
+        """Return the column in another packing of the same units of each column here, (H, p).
+
+        The other has all synapses of this one, and as many features or more; its width stands where no parameter is.
+        """
         column = np.full((self.units, self.width), wider.width)
         for name, where in self.where.items():
             other = wider.where[name]
@@ -94,8 +97,12 @@ class Slots:
             slot = np.zeros(np.prod(other.shape, dtype=int), np.intp)
             slot[other.place] = other.slot
             column.reshape(-1)[where.slot] = slot[place] % wider.width
+        return column
+
+    def spread(self, packed: Floats, owner: NDArray[np.intp], wider: Slots) -> Floats:
+        """Return packed numbers (.., n, p), row k of the unit owner[k], as of the same units with more features."""
         found = np.zeros((*packed.shape[:-1], wider.width + 1))  # the last takes what no parameter fills
-        np.put_along_axis(found, np.broadcast_to(column[owner], packed.shape), packed, axis=-1)
+        np.put_along_axis(found, np.broadcast_to(self.columns_in(wider)[owner], packed.shape), packed, axis=-1)
         return found[..., :-1]
 
     def felt(self) -> NDArray[np.intp]:

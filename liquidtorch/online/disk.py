@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from .. import layers, readout
@@ -20,6 +19,7 @@ from .inputs import OfLayer, OfNetwork
 from .pending import Sample, Track
 from .plasticity import Plasticity
 from .targets import Classes, Numbers, Spread
+from .tree import filled, of_module
 from .trial import Trial
 from .view import View, start
 
@@ -39,15 +39,15 @@ def state(online: Online) -> dict[str, Any]:
     targets = online.targets
     return {
         "plain": {name: getattr(online, name) for name in PLAIN},
-        "network": None if online.network is None else _module(online.network),
-        "layer": _module(online.layer),
+        "network": None if online.network is None else of_module(online.network),
+        "layer": of_module(online.layer),
         "pool": None if online.pool is None else {k: v.numpy().copy() for k, v in online.pool.items()},
         "names": online.inputs.names,
         "channels": online.inputs.channels.state(),
         "targets": list(targets.labels)
         if isinstance(targets, Classes)
         else {"names": targets.names, "horizon": targets.horizon},
-        "readout": _module(online.readout),
+        "readout": of_module(online.readout),
         "spread": {k: v.copy() for k, v in vars(online.spread).items()},
         "drift": None if online.drift is None else online.drift.tree(),
         "trial": None if online.trial is None else _trial(online.trial),
@@ -55,14 +55,10 @@ def state(online: Online) -> dict[str, Any]:
     }
 
 
-def _module(module: Any) -> dict[str, Any]:
-    return {"config": module.config(), "weights": {k: v.numpy().copy() for k, v in module.state_dict().items()}}
-
-
 def _trial(trial: Trial) -> dict[str, Any]:
     body = None
     if trial.body is not None:
-        body = {"layer": _module(trial.body.layer), "readout": _module(trial.readout), "state": trial.body.state()}
+        body = {"layer": of_module(trial.body.layer), "readout": of_module(trial.readout), "state": trial.body.state()}
     plasticity = None if trial.plasticity is None else trial.plasticity.to_json()
     plain = {name: getattr(trial, name) for name in TRIAL}
     return {"plain": plain, "plasticity": plasticity, "gate": trial.gate.state(), "body": body}
@@ -82,8 +78,8 @@ def _track(track: Track, trial: Trial | None) -> dict[str, Any]:
 def restore(online: Online, found: Mapping[str, Any]) -> None:
     """Make an online model, in place, what `state` said."""
     network = found["network"]
-    online.network = None if network is None else _filled(LiquidNetwork.from_config(network["config"]), network)
-    online.layer = _filled(layers.build(found["layer"]["config"]), found["layer"])
+    online.network = None if network is None else filled(LiquidNetwork.from_config(network["config"]), network)
+    online.layer = filled(layers.build(found["layer"]["config"]), found["layer"])
     online.pool = None if found["pool"] is None else {k: torch.from_numpy(v) for k, v in found["pool"].items()}
     channels = Channels.of(found["channels"])
     if online.network is None:
@@ -93,7 +89,7 @@ def restore(online: Online, found: Mapping[str, Any]) -> None:
         online.inputs, online.view = OfNetwork(online.network, channels), start(online.network)[0]
     targets = found["targets"]
     online.targets = Classes(targets) if isinstance(targets, list) else Numbers(**targets)
-    online.readout = _filled(readout.build(found["readout"]["config"]), found["readout"])
+    online.readout = filled(readout.build(found["readout"]["config"]), found["readout"])
     online.view.room(channels.capacity)
     online.spread = Spread(0)
     vars(online.spread).update(found["spread"])
@@ -121,17 +117,10 @@ def _tried(found: Mapping[str, Any]) -> Trial:
     trial.gate = Gate.of(found["gate"])
     body = found["body"]
     if body is not None:
-        layer = _filled(layers.build(body["layer"]["config"]), body["layer"])
-        trial.readout = _filled(readout.build(body["readout"]["config"]), body["readout"])
+        layer = filled(layers.build(body["layer"]["config"]), body["layer"])
+        trial.readout = filled(readout.build(body["readout"]["config"]), body["readout"])
         trial.make(layer, trial.rate).restore(body["state"])
     return trial
-
-
-@torch.no_grad()
-def _filled(module: Any, found: Mapping[str, Any]) -> Any:
-    module = module.double()
-    module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in found["weights"].items()})
-    return module
 
 
 def restored(kind: type[Online], found: Mapping[str, Any], folder: str | os.PathLike[str]) -> Online:

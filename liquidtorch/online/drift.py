@@ -8,8 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import OptionError, check_range
-from ..readout import RLS
+from ..readout import RLS, build
 from .detectors import detector, frozen, thawed
+from .tree import filled, of_module
 
 MEMORY = 1000.0  # samples over which it is told what is usual
 LATELY = 50.0
@@ -134,7 +135,7 @@ class Drift:
 
     def tree(self) -> dict[str, Any]:
         """Return all of it as a tree of plain values and arrays."""
-        together = None if self.together is None else _numbers(self.together)
+        together = None if self.together is None else of_module(self.together)
         return {**vars(self), "together": together, "error": frozen(self.error), "state": frozen(self.state)}
 
     @classmethod
@@ -143,16 +144,8 @@ class Drift:
         drift = cls.__new__(cls)
         vars(drift).update({**tree, "error": thawed(tree["error"]), "state": thawed(tree["state"])})
         if drift.together is not None:
-            assert drift.moments is not None
-            drift.together = RLS(drift.moments.shape[1], 1, forgetting=1 - 1 / MEMORY)
-            for name, array in _numbers(drift.together).items():
-                array[...] = tree["together"][name]
+            drift.together = filled(build(tree["together"]["config"]), tree["together"])
         return drift
-
-
-def _numbers(readout: RLS) -> dict[str, np.ndarray]:
-    """Return all that a readout has learned, live."""
-    return {name: buffer.numpy() for name, buffer in readout.named_buffers()}
 
 
 def _changed(detector: Any, x: float) -> bool:

@@ -13,11 +13,11 @@ from ..layers import Layer, Recurrent
 from ..ops.choice import compiled
 from ..plasticity import Change
 from . import rules
-from .descent import Descent
 from .optimizers import Adam
 from .rules.rule import Rule, Traced
 from .rules.truncated import Truncated
 from .structure import Structure
+from .update import Update
 
 CLIP = 1.0  # norm of a gradient, for targets of unit scale
 Traces = dict[str, np.ndarray]
@@ -63,7 +63,7 @@ class Learning:
     def choose(self, rule: Rule) -> None:
         """Learn by a rule of the cell, as its structure is now."""
         self.rule = rule
-        self.descent = Descent(rule, self.optimizer) if isinstance(rule, Traced) else None
+        self.update = Update(rule, self.optimizer) if isinstance(rule, Traced) else None
 
     def step(self, u: np.ndarray, h: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the output and the state after a sample; the traces move along."""
@@ -78,8 +78,8 @@ class Learning:
         q[: self.outputs] = g
         if self.structure is not None:
             self.structure.credit(q)
-        if self.descent is not None and compiled():
-            self.descent(q)
+        if self.update is not None and compiled():
+            self.update(q)
         else:
             self.optimizer.step(self.rule.gradient(q))
             self.rule.changed()

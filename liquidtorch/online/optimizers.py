@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from ..cells import Cell
 from ..errors import check_range
 from ..ops.choice import compiled
-from ..ops.library import entry
+from ..ops.library import take_step
 from ..ops.traces import AdamStep
 
 Arrays = Mapping[str, np.ndarray]
@@ -210,7 +209,7 @@ class Adam(SGD):
         place = np.concatenate([place for _, place in self.places.values()]).astype(np.int32)
         arrays = {name: torch.from_numpy(getattr(self, name)) for name in (*self.KEPT, "move")}
         parameters = torch.tensor([self.parameters[name].ctypes.data for name in self.places])
-        self.compiled = AdamStep(
+        self.struct = AdamStep(
             size=self.size, names=len(self.places), end=ends, parameter=parameters, place=torch.from_numpy(place),
             options=options, **arrays,
         )  # fmt: skip
@@ -222,7 +221,7 @@ class Adam(SGD):
         found = np.concatenate([g[name].reshape(-1).take(place) for name, (_, place) in self.places.items()])
         if compiled():
             self.move[:] = found
-            entry("adam_step", torch.float64)(ctypes.addressof(self.compiled), self.rate)
+            take_step("adam_step", self.struct, self.rate)
             return
         if self.clip is not None:
             found *= self._shrink(g)

@@ -289,13 +289,11 @@ class Structure:
         state, known = older.state(), older.cell.features
         for part, arrays in self._parts().items():
             found = state["parts"][part]
-            if part == "lag" and any(array.shape != found[name].shape for name, array in arrays.items()):
-                continue  # errors stand beside the features there: compared anew
-            for name, array in arrays.items():
-                array[tuple(map(slice, found[name].shape))] = found[name]
-        for name in PLAIN:
-            setattr(self, name, state["plain"][name])
-        self.rng.bit_generator.state = state["rng"]
+            anew = part == "lag" and any(array.shape != found[name].shape for name, array in arrays.items())
+            if anew:  # errors stand beside the features there
+                found.update(arrays)
+            found.update({name: _around(found[name], array) for name, array in arrays.items()})
+        self.restore(state)
         assert self.cell.wiring is not None
         assert older.cell.wiring is not None
         born = self.cell.wiring.sensory != 0
@@ -306,10 +304,7 @@ class Structure:
 
     def widened(self, traces: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return what `traces` returned of a controller of the same cell with fewer features, as it is of this one."""
-        found = {name: np.zeros_like(array) for name, array in self.traces().items()}
-        for name, array in found.items():
-            array[tuple(map(slice, traces[name].shape))] = traces[name]
-        return found
+        return {name: _around(traces[name], np.zeros_like(array)) for name, array in self.traces().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Set it to what `state` returned."""
@@ -319,3 +314,10 @@ class Structure:
         for name in PLAIN:
             setattr(self, name, state["plain"][name])
         self.rng.bit_generator.state = state["rng"]
+
+
+def _around(corner: np.ndarray, array: np.ndarray) -> np.ndarray:
+    """Return a copy of an array with a smaller one, or one of its size, where all indices are least."""
+    found = array.copy()
+    found[tuple(map(slice, corner.shape))] = corner
+    return found

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+import torch
 
 from ..errors import FormatError, OptionError
 from ..files import atomic_folder, read_json, write_atomic
@@ -107,3 +109,16 @@ def read(folder: str | os.PathLike[str], head: dict[str, Any], what: str) -> Any
         return unpacked(found["state"], arrays)
     except (KeyError, ValueError, TypeError, AttributeError) as e:
         raise FormatError(f"`{folder / 'config.json'}` must describe {what}; it does not ({e!r}).") from e
+
+
+def of_module(module: Any) -> dict[str, Any]:
+    """Return a layer or readout as a tree: what it is made of, and its numbers."""
+    return {"config": module.config(), "weights": {k: v.numpy().copy() for k, v in module.state_dict().items()}}
+
+
+@torch.no_grad()
+def filled(module: Any, found: Mapping[str, Any]) -> Any:
+    """Return a module made from the config in a tree of `of_module`, with its numbers, in float64."""
+    module = module.double()
+    module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in found["weights"].items()})
+    return module

@@ -75,6 +75,11 @@ def entry(name: str, dtype: torch.dtype) -> Any:
     return function
 
 
+def take_step(name: str, struct: Arguments, number: float) -> None:
+    """Take a step in numbers of 64 bits: `struct` tells of what, `number` is its time or its rate."""
+    entry(name, torch.float64)(ctypes.addressof(struct), number)
+
+
 @functools.cache
 def lanes(dtype: torch.dtype) -> int:
     """Return how many numbers a vector holds."""

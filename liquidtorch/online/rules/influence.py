@@ -38,31 +38,21 @@ class Influence:
         self.nth[np.arange(H)[:, None], both.source] = np.arange(both.fan)
         self.nth[:, -2:] = -1  # the 1 and the 0 are no sources
 
-    def _columns(self, slots: Slots) -> NDArray[np.intp]:
-        """Return the columns here of the packed columns of `slots`, (H, p)."""
-        columns = np.full((slots.units, slots.width), self.both.width)
-        nth = self.nth[np.arange(slots.units)[:, None], slots.source]
-        for mine, here in zip(slots.columns, self.both.columns, strict=True):
-            columns[:, mine.start : mine.start + slots.fan] = np.where(nth < 0, self.both.width, here.start + nth)
-        for name, column in slots.single.items():
-            columns[:, column] = self.both.single[name]
-        return columns
-
     def put(self, slots: Slots, owner: NDArray[np.intp], unit: NDArray[np.intp], x: Floats, L: Floats) -> None:
         """Take rows x (rows, p) of dh_unit/dtheta_owner, and the traces L (H, p) along the leak."""
-        columns = self._columns(slots)
+        columns = slots.columns_in(self.both)
         self.J[owner[:, None], unit[:, None], columns[owner]] = x
         np.put_along_axis(self.L, columns, L, axis=1)
 
     def take(self, slots: Slots, owner: NDArray[np.intp], unit: NDArray[np.intp]) -> Floats:
         """Return the rows x (rows, p)."""
         self.J[:, :, -1] = 0
-        return self.J[owner[:, None], unit[:, None], self._columns(slots)[owner]]
+        return self.J[owner[:, None], unit[:, None], slots.columns_in(self.both)[owner]]
 
     def take_local(self, slots: Slots) -> Floats:
         """Return the traces along the leak, (H, p)."""
         self.L[:, -1] = 0
-        return np.take_along_axis(self.L, self._columns(slots), axis=1)
+        return np.take_along_axis(self.L, slots.columns_in(self.both), axis=1)
 
     def follow(self, change: Any) -> None:
         """Make a `plasticity.Change`: what died is forgotten, units are split, what else was born starts at 0."""

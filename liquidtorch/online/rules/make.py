@@ -83,7 +83,7 @@ def make(spec: str, cell: Cell, *, budget: float = BUDGET) -> Rule:
         return Fixed(known)
     if steps:
         return Truncated(known, int(steps))
-    return Traced(spec, known, Layout(word == "eprop", int(hops) - 1 if hops else None))
+    return Traced(spec, known, LAYOUTS[spec] if spec in LAYOUTS else Layout(False, int(hops) - 1))
 
 
 class Layout(NamedTuple):

@@ -11,7 +11,7 @@ import torch
 
 from ...derivatives import Floats, Local, Slots
 from ...ops.choice import compiled
-from ...ops.library import entry
+from ...ops.library import take_step
 from ...ops.traces import TracesStep
 from .cost import Cost
 from .influence import Influence
@@ -97,12 +97,12 @@ class Traced(Rule):
         held = self.traces.bytes() + (0 if self.apart is None else self.apart.x.nbytes)
         self.cost = Cost(self.local.repeats * sum(moves) + self.traces.sums(), held)
         self.q, self.packed = np.zeros(len(self.local.leak)), np.zeros_like(self.local.theta)
-        self.compiled = TracesStep(
-            local=ctypes.addressof(self.local.compiled), **self.traces.told(),
+        self.struct = TracesStep(
+            local=ctypes.addressof(self.local.struct), **self.traces.told(),
             apart=None if self.apart is None else torch.from_numpy(self.apart.x),
             q=torch.from_numpy(self.q), g=torch.from_numpy(self.packed),
         )  # fmt: skip
-        self.compiled.alive |= {"step": self.local.compiled}
+        self.struct.alive |= {"step": self.local.struct}
 
     def step(self, x: Floats, h: Floats, dt: float) -> Floats:
         """Return the state after a row."""
@@ -110,7 +110,7 @@ class Traced(Rule):
         local.begin(x, dt)
         if compiled():
             local.read[: local.slots.units] = h
-            entry("traces_step", torch.float64)(ctypes.addressof(self.compiled), dt)
+            take_step("traces_step", self.struct, dt)
             return local.after.copy()
         for _ in range(local.repeats):
             h = local.advance(h)

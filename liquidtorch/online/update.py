@@ -7,13 +7,13 @@ import ctypes
 import numpy as np
 import torch
 
-from ..ops.library import entry
+from ..ops.library import take_step
 from ..ops.traces import LearningStep
 from .optimizers import Adam
 from .rules.rule import Traced
 
 
-class Descent:
+class Update:
     """Sum the gradient that traces give, go a step of Adam down it, and let the rule know.
 
     It does what `adam.step(rule.gradient(q))` and `rule.changed()` do, up to rounding. After either follows a change of
@@ -31,9 +31,9 @@ class Descent:
     >>> from liquidtorch.online import rules
     >>> cell = Leaky(2, 3).double()
     >>> rule, adam = rules.make("exact", cell), Adam(cell, rate=0.01)
-    >>> descent, before = Descent(rule, adam), cell.b.tolist()
+    >>> update, before = Update(rule, adam), cell.b.tolist()
     >>> h = rule.step(np.ones(2), np.zeros(3), 1.0)
-    >>> descent(q=h)
+    >>> update(q=h)
     >>> cell.b.tolist() == before
     False
     """
@@ -47,13 +47,13 @@ class Descent:
             slot[where.place] = where.slot
             slots.append(slot[place])
         self._step = LearningStep(
-            traces=ctypes.addressof(rule.compiled), adam=ctypes.addressof(adam.compiled),
+            traces=ctypes.addressof(rule.struct), adam=ctypes.addressof(adam.struct),
             slot=torch.from_numpy(np.concatenate(slots)), theta=torch.from_numpy(local.theta),
         )  # fmt: skip
-        self._step.alive |= {"steps": (rule.compiled, adam.compiled)}
+        self._step.alive |= {"steps": (rule.struct, adam.struct)}
 
     def __call__(self, q: np.ndarray) -> None:
         """Go down the gradient of a loss, for q = dL/dh (H,)."""
         self._rule.q[:] = q
-        entry("learning_step", torch.float64)(ctypes.addressof(self._step), self._adam.rate)
+        take_step("learning_step", self._step, self._adam.rate)
         self._rule.local.stale = True

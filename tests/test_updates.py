@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 
-import descents
 import libraries
 import numpy as np
 import pytest
+import updates
 from streams import CELLS, cell
 
 from liquidtorch import ops
@@ -21,7 +21,7 @@ from liquidtorch.ops.traces import AT_ONCE, KINDS
 
 def test_compiled_is_numpy(kernels: None) -> None:
     """States, traces, parameters, moments and derivatives, for every kind of cell and rule, at odd sizes."""
-    assert not list(descents.faults())
+    assert not list(updates.faults())
 
 
 def test_what_stands_twice_is_the_same() -> None:
@@ -72,7 +72,7 @@ def test_it_is_the_compiled_way_that_learning_goes(kernels: None) -> None:
     learning = Learning(Recurrent(cell("leaky dense")), "exact", 0.01, 1e9)
     learning.step(np.ones(3), np.zeros(7), 1.0)
     learning.learn(np.ones(7))
-    assert learning.descent is not None
+    assert learning.update is not None
     assert learning.optimizer.move.any(), "only csrc/learning.h writes there"
     assert learning.rule.local.stale, "what NumPy would need was never made"  # pyright: ignore
 
